@@ -1,0 +1,1 @@
+//! Physical memory on Linux for damon-core.

@@ -1,0 +1,1 @@
+//! Virtual memory on Linux for damon-core.

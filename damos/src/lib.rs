@@ -1,0 +1,1 @@
+//! The step loop and the worker thread of a DAMON monitor.

@@ -1,0 +1,1 @@
+//! Example binaries, and what they share.
