@@ -1,1 +1,7 @@
-//! Example binaries, and what they share.
+//! What the example binaries share: drawings, a workload of known truth, and the scoring of what was seen of it.
+
+pub mod heatmap;
+pub mod score;
+pub mod slowdown;
+pub mod truth;
+pub mod workload;
