@@ -1,0 +1,295 @@
+//! Monitor and backend as one value to step: the loop that every driver shares.
+//!
+//! Counterpart: `kdamond_fn` (`mm/damon/core.c`, Linux 7.3), without its sleep.
+
+mod budget;
+mod keeper;
+mod meter;
+mod retry;
+
+use core::time::Duration;
+
+use damon_core::{Attrs, Instant, Monitor, Next, Ops, Stats, View, Window};
+
+use keeper::Keeper;
+use meter::Meter;
+
+pub use budget::{BadBudget, Budget};
+pub use meter::Health;
+pub use retry::{Retry, StepError};
+
+/// A monitor and the backend that it watches through, stepped by whoever has a clock.
+///
+/// A step ends the sampling window that is due, shows a finished aggregation, keeps the overhead budget, begins the next
+/// window and says when to step again. It never sleeps, and stepping too early or too late is harmless.
+///
+/// ```
+/// use std::time::Duration;
+/// use damon_core::{Attrs, Instant, Monitor, Next, TargetId, TargetSpec};
+/// use damos::context::{Budget, Context};
+///
+/// let mut monitor = Monitor::new(Attrs::default(), 1);
+/// monitor.add_target(TargetSpec::new(TargetId::new(0)));
+/// let mut context = Context::new(monitor, ()).with_budget(Budget { cpu_permille: 10, ..Default::default() })?;
+///
+/// let (mut now, mut cpu_used) = (Instant::ZERO, Duration::ZERO);
+/// for _ in 0..100 {
+///     let next = context.step_with(now, cpu_used, |context| println!("{:?}", context.view().snapshot()))?;
+///     if let Next::At(at) = next { now = at } // a simulation; a program sleeps until then
+///     cpu_used += Duration::from_micros(3);   // and measures
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Context<O> {
+    monitor: Monitor,
+    ops: O,
+    keeper: Keeper,
+    retry: Retry,
+    /// A window has begun and not ended.
+    open: bool,
+    /// Attributes or budget have changed: committed in the next gap, with this sampling interval for the tuner to start from.
+    staged: Option<Duration>,
+    /// Before this there is nothing to do.
+    wake: Instant,
+    /// Errors in a row.
+    failed: u32,
+    health: Health,
+    meter: Meter,
+    last_window: Option<Stats>,
+}
+
+impl<O: Ops> Context<O> {
+    /// Watches with `monitor` through `ops`, without a budget and with the default [`Retry`].
+    pub fn new(monitor: Monitor, ops: O) -> Self {
+        Self {
+            keeper: Keeper::new(monitor.attrs().clone()),
+            monitor,
+            ops,
+            retry: Retry::default(),
+            open: false,
+            staged: None,
+            wake: Instant::ZERO,
+            failed: 0,
+            health: Health::default(),
+            meter: Meter::default(),
+            last_window: None,
+        }
+    }
+
+    /// The same with a budget.
+    ///
+    /// # Errors
+    /// When the budget breaks one of its rules.
+    pub fn with_budget(mut self, budget: Budget) -> Result<Self, BadBudget> {
+        self.set_budget(Some(budget))?;
+        Ok(self)
+    }
+
+    /// The same with other tries after transient errors.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Ends the window if it is due, and begins the next.
+    ///
+    /// `now` is the driver's clock, and `cpu_used` the CPU time that stepping has taken, or that the thread that steps
+    /// has used, since any start: only its growth counts. [`Duration::ZERO`] will do without a budget.
+    ///
+    /// # Errors
+    /// When the backend failed for good, or too often in a row; see [`Retry`].
+    pub fn step(&mut self, now: Instant, cpu_used: Duration) -> Result<Next, StepError<O::Error>> {
+        self.step_with(now, cpu_used, |_| ())
+    }
+
+    /// The same; `look` is called if an aggregation ends: only then, and until the step goes on, the regions are a
+    /// finished snapshot, with the attributes that it was made with.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_with(
+        &mut self,
+        now: Instant,
+        cpu_used: Duration,
+        look: impl FnOnce(&Self),
+    ) -> Result<Next, StepError<O::Error>> {
+        self.health.cpu += self.meter.charge(cpu_used);
+        if self.monitor.is_paused() {
+            return Ok(Next::Parked);
+        }
+        if now < self.wake {
+            return Ok(Next::At(self.wake));
+        }
+        if self.open {
+            match self.monitor.end(now, &mut self.ops) {
+                Ok(Window::Early(due)) => {
+                    self.wake = due;
+                    return Ok(Next::At(due));
+                }
+                Ok(Window::Counted(stats)) => self.close(&stats),
+                Ok(Window::Aggregated(stats)) => {
+                    self.close(&stats);
+                    self.health.aggregations += 1;
+                    look(self);
+                    self.keep_budget(now);
+                }
+                Ok(_) => self.open = false,
+                Err(error) => return self.failed(now, error),
+            }
+        }
+        if let Some(sampling) = self.staged.take() {
+            self.monitor.commit(self.keeper.attrs(sampling));
+        }
+        match self.monitor.begin(now, &mut self.ops) {
+            Ok(Next::At(due)) => {
+                (self.open, self.wake, self.failed) = (true, due, 0);
+                self.meter.begin(now);
+                Ok(Next::At(due))
+            }
+            Ok(next) => {
+                self.failed = 0;
+                self.meter.abandon();
+                Ok(next)
+            }
+            Err(error) => self.failed(now, error),
+        }
+    }
+
+    fn close(&mut self, window: &Stats) {
+        (self.open, self.failed) = (false, 0);
+        self.health.count(window, self.monitor.attrs().sampling());
+        self.meter.count(window, self.keeper.budget().map_or(Duration::ZERO, |b| b.fault_cost));
+        self.last_window = Some(*window);
+    }
+
+    fn failed(&mut self, now: Instant, error: O::Error) -> Result<Next, StepError<O::Error>> {
+        self.failed = self.failed.saturating_add(1);
+        let fault = self.ops.fault(&error);
+        match self.retry.after(self.failed, fault, error) {
+            Ok(wait) => {
+                self.health.retries += 1;
+                self.wake = now + wait;
+                Ok(Next::At(self.wake))
+            }
+            Err(error) => {
+                self.failed = 0;
+                Err(error)
+            }
+        }
+    }
+
+    /// In the gap after an aggregation: where the measured period is long enough, goes by what it cost.
+    fn keep_budget(&mut self, now: Instant) {
+        let Some(usage) = self.meter.period(now, self.keeper.wrote().spec().update) else { return };
+        self.health.cpu_permille = usage.permille();
+        let Some(settled) = self.keeper.settle(&usage) else { return };
+        self.health.budget_exceeded = settled.exceeded;
+        if settled.changed {
+            self.monitor.commit(self.keeper.attrs(self.monitor.attrs().sampling()));
+            self.tell_budget();
+        }
+    }
+
+    fn tell_budget(&mut self) {
+        self.health.stretch_permille = self.keeper.stretch_permille();
+        self.health.held_checks = self.keeper.held_checks();
+    }
+
+    /// Takes new attributes, in the next gap between windows. What the budget has taken holds on top of them. Tuned intervals start
+    /// from the `sampling` that the attributes say.
+    pub fn commit(&mut self, attrs: Attrs) {
+        self.staged = Some(attrs.sampling());
+        self.keeper.rewrite(attrs);
+        self.budget_changed();
+    }
+
+    /// Sets, changes or removes the budget, in the next gap between windows. It starts with nothing taken.
+    ///
+    /// # Errors
+    /// When the budget breaks one of its rules; the old one stays.
+    pub fn set_budget(&mut self, budget: Option<Budget>) -> Result<(), BadBudget> {
+        self.keeper.set_budget(budget.map(Budget::check).transpose()?);
+        self.health.budget_exceeded = false;
+        self.staged = self.staged.or(Some(self.monitor.attrs().sampling()));
+        self.budget_changed();
+        Ok(())
+    }
+
+    fn budget_changed(&mut self) {
+        self.tell_budget();
+        self.meter.abandon();
+    }
+
+    /// Stops sampling and freezes ages. The window that is open is dropped.
+    pub fn pause(&mut self) {
+        self.monitor.pause();
+        self.open = false;
+        self.meter.abandon();
+    }
+
+    /// Goes on with the next step.
+    pub fn resume(&mut self) {
+        self.monitor.resume();
+        self.wake = Instant::ZERO;
+    }
+
+    /// Somebody else steps from now on, whose CPU time has nothing to do with that of the last steps.
+    pub(crate) fn hand_over(&mut self) {
+        self.meter.hand_over();
+    }
+}
+
+impl<O> Context<O> {
+    /// How monitoring is doing.
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// What the last window brought.
+    pub const fn last_window(&self) -> Option<&Stats> {
+        self.last_window.as_ref()
+    }
+
+    /// The targets and regions. In the middle of an aggregation their counts are those of the windows so far: a finished one is shown to
+    /// [`step_with`](Self::step_with).
+    pub fn view(&self) -> View<'_> {
+        self.monitor.view()
+    }
+
+    /// The attributes as they were written, without what the tuner and the budget made of them: those are the [`monitor`](Self::monitor)'s.
+    pub const fn attrs(&self) -> &Attrs {
+        self.keeper.wrote()
+    }
+
+    /// The budget.
+    pub fn budget(&self) -> Option<&Budget> {
+        self.keeper.budget()
+    }
+
+    /// The monitor.
+    pub const fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+
+    /// The monitor, to change targets and to report accesses. Attributes are committed, and pausing is done, through the context.
+    pub const fn monitor_mut(&mut self) -> &mut Monitor {
+        &mut self.monitor
+    }
+
+    /// The backend.
+    pub const fn ops(&self) -> &O {
+        &self.ops
+    }
+
+    /// The backend, to tell it what it should know.
+    pub const fn ops_mut(&mut self) -> &mut O {
+        &mut self.ops
+    }
+
+    /// The parts.
+    pub fn into_parts(self) -> (Monitor, O) {
+        (self.monitor, self.ops)
+    }
+}
