@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::adjust::Adjust;
+use crate::control::rescale;
 use crate::filter::Filter;
 use crate::units::Bp;
 
@@ -56,6 +57,9 @@ pub struct AttrsSpec {
     pub probes: Vec<Probe>,
     /// By which algorithm regions are merged and split.
     pub adjust: Adjust,
+    /// `Classic` only: neighbours whose counts differ by no more than this part of the highest count are merged, and a
+    /// count that changes by more starts a new age. The kernel's constant, and the default, is a tenth: 1,000.
+    pub merge_bp: Bp,
 }
 
 impl Default for AttrsSpec {
@@ -73,6 +77,7 @@ impl Default for AttrsSpec {
             intervals_goal: None,
             probes: Vec::new(),
             adjust: Adjust::default(),
+            merge_bp: Bp(1_000),
         }
     }
 }
@@ -172,6 +177,12 @@ impl Attrs {
         self.sampling_us
     }
 
+    /// The length of an aggregation.
+    pub(crate) const fn window(&self) -> rescale::Aggregation {
+        let us = self.sampling_us.saturating_mul(self.aggr_samples as u64);
+        rescale::Aggregation { samples: self.aggr_samples, us }
+    }
+
     /// The same with another sampling interval, the number of windows in an aggregation kept.
     ///
     /// # Errors
@@ -184,10 +195,12 @@ impl Attrs {
     }
 
     /// For the tuner, which stays within limits that were checked.
-    pub(crate) fn set_sampling_us(&mut self, us: u64) {
-        self.sampling_us = us;
-        self.spec.sampling = Duration::from_micros(us);
-        self.spec.aggregation = Duration::from_micros(us.saturating_mul(self.aggr_samples.into()));
+    pub(crate) fn with_sampling_us(&self, us: u64) -> Self {
+        let mut new = self.clone();
+        new.sampling_us = us;
+        new.spec.sampling = Duration::from_micros(us);
+        new.spec.aggregation = Duration::from_micros(us.saturating_mul(self.aggr_samples.into()));
+        new
     }
 }
 
@@ -229,6 +242,9 @@ impl TryFrom<AttrsSpec> for Attrs {
         }
         if let Some(goal) = &s.intervals_goal {
             check_goal(goal, s.sampling, samples)?;
+        }
+        if s.merge_bp > Bp::WHOLE {
+            return Err(bad("merge_bp", s.merge_bp.0, "at most 10,000 basis points"));
         }
         if s.probes.len() > MAX_PROBES {
             return Err(bad("probes", format!("a list of {}", s.probes.len()), format!("at most {MAX_PROBES}")));
@@ -311,6 +327,7 @@ mod tests {
             (error(|s| s.max_checks = Some(0)), "max_checks is 0, but must be at least 1"),
             (error(|s| s.granule = 3), "granule is 3, but must be a power of two"),
             (error(|s| s.addr_unit = 0), "addr_unit is 0, but must be at least 1"),
+            (error(|s| s.merge_bp = Bp(10_001)), "merge_bp is 10001, but must be at most 10,000 basis points"),
             (error(|s| s.max_region = Some(1)), "max_region is 1, but must be at least granule, 4096"),
             (error(|s| s.probes = vec![Probe::default(); 9]), "probes is a list of 9, but must be at most 8"),
             (

@@ -7,6 +7,8 @@ extern crate alloc;
 mod addr;
 mod adjust;
 mod attrs;
+pub mod control;
+mod figures;
 mod filter;
 mod monitor;
 mod ops;
@@ -20,9 +22,10 @@ mod units;
 
 pub use addr::AddrRange;
 pub use adjust::Adjust;
+pub use adjust::classic::laws as classic;
 pub use attrs::{Attrs, AttrsSpec, BadAttrs, IntervalsGoal, MAX_PROBES, Probe};
 pub use filter::{Filter, PageFilter, passes};
-pub use monitor::{Monitor, Next, Stats, Window};
+pub use monitor::{EditError, Editor, Monitor, Next, Stats, Window};
 pub use ops::{
     BackendId, DynError, DynOps, Erased, Extent, Fault, Ops, Router, RouterError, Sample, Seen, Sees, Span, Want,
     runs_by_target,

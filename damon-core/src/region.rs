@@ -5,6 +5,7 @@
 use core::time::Duration;
 
 use crate::addr::AddrRange;
+use crate::control::rescale;
 use crate::ops::{Extent, Sees};
 use crate::units::Bp;
 
@@ -25,8 +26,10 @@ pub struct Region {
     /// The largest block that a check observed in this aggregation.
     pub(crate) extent: Extent,
     pub(crate) age_rest_us: u64,
-    /// Reported bytes of this aggregation's windows as parts of the region, in 1/65,536: carried until it makes a count.
+    /// Reported and written parts of the region, in 1/65,536, summed over this aggregation's windows. Only where
+    /// reports are the only source.
     pub(crate) reported: u32,
+    pub(crate) reported_writes: u32,
 }
 
 impl Region {
@@ -45,7 +48,83 @@ impl Region {
             extent: Extent::GRANULE,
             age_rest_us: 0,
             reported: 0,
+            reported_writes: 0,
         }
+    }
+
+    /// The count as one of `len` samples. Where none was taken nothing is known to have changed, so it is the last.
+    pub(crate) fn scaled(&self, len: u32) -> u32 {
+        match self.nr_samples {
+            n if n == len => self.nr_accesses,
+            0 => self.scaled_last(len),
+            n => scale(self.nr_accesses, n, len),
+        }
+    }
+
+    /// The last aggregation's count as one of `len` samples.
+    pub(crate) fn scaled_last(&self, len: u32) -> u32 {
+        match self.last_nr_samples {
+            n if n == len => self.last_nr_accesses,
+            n => scale(self.last_nr_accesses, n, len),
+        }
+    }
+
+    /// Puts this aggregation's counts by.
+    pub(crate) fn reset(&mut self) {
+        if self.nr_samples > 0 {
+            self.last_nr_accesses = self.nr_accesses;
+            self.last_nr_samples = self.nr_samples;
+            self.last_nr_writes = self.nr_writes;
+        }
+        self.clear_counts();
+    }
+
+    /// Drops this aggregation's counts.
+    pub(crate) fn clear_counts(&mut self) {
+        self.nr_accesses = 0;
+        self.nr_samples = 0;
+        self.nr_writes = 0;
+        self.reported = 0;
+        self.reported_writes = 0;
+        self.extent = Extent::GRANULE;
+    }
+
+    /// Brings counts and age to another length of an aggregation. Within one, its own counts are dropped.
+    pub(crate) fn rescale(&mut self, old: rescale::Aggregation, new: rescale::Aggregation, mid_aggregation: bool) {
+        let (n, m) = (old.samples, new.samples);
+        for count in [&mut self.nr_accesses, &mut self.last_nr_accesses, &mut self.nr_writes, &mut self.last_nr_writes]
+        {
+            *count = rescale::count(*count, n, m);
+        }
+        if n != m {
+            for samples in [&mut self.nr_samples, &mut self.last_nr_samples] {
+                *samples = scale(*samples, n, m);
+            }
+        }
+        (self.age, self.age_rest_us) = rescale::age(self.age, self.age_rest_us, old, new);
+        if mid_aggregation {
+            self.clear_counts();
+        }
+    }
+
+    /// Takes in the next region: counts and age become means weighted by size, what was before stays this one's.
+    ///
+    /// Counterpart: `damon_merge_two_regions` (`mm/damon/core.c`, Linux 7.3).
+    pub(crate) fn absorb(&mut self, next: &Self) {
+        let (wl, wr) = (self.size(), next.size());
+        let mean = |l, r| weighted_mean(l, wl, r, wr);
+        self.nr_accesses = mean(self.nr_accesses, next.nr_accesses);
+        self.nr_samples = mean(self.nr_samples, next.nr_samples);
+        self.nr_writes = mean(self.nr_writes, next.nr_writes);
+        self.age = mean(self.age, next.age);
+        if self.age_rest_us != next.age_rest_us {
+            let sum = u128::from(self.age_rest_us) * u128::from(wl) + u128::from(next.age_rest_us) * u128::from(wr);
+            self.age_rest_us = u64::try_from(sum / (u128::from(wl) + u128::from(wr))).unwrap_or(0);
+        }
+        self.reported = mean(self.reported, next.reported);
+        self.reported_writes = mean(self.reported_writes, next.reported_writes);
+        self.extent = self.extent.max(next.extent);
+        self.end = next.end;
     }
 
     /// Its addresses.
@@ -109,9 +188,48 @@ impl Region {
     }
 }
 
+/// `l` and `r`, weighted by sizes, rounded down.
+pub(crate) fn weighted_mean(l: u32, wl: u64, r: u32, wr: u64) -> u32 {
+    if l == r {
+        return l;
+    }
+    // Equal to the wide division where that fits, which is nearly always.
+    let mean = match (u64::from(l).checked_mul(wl), u64::from(r).checked_mul(wr)) {
+        (Some(l), Some(r)) if l.checked_add(r).is_some() => (l + r) / (wl + wr),
+        _ => {
+            let sum = u128::from(l) * u128::from(wl) + u128::from(r) * u128::from(wr);
+            (sum / (u128::from(wl) + u128::from(wr))) as u64
+        }
+    };
+    mean as u32
+}
+
+/// `n` of `of`, as so many of `len`, to the nearest; 0 of 0 is 0.
+fn scale(n: u32, of: u32, len: u32) -> u32 {
+    let of = u64::from(of.max(1));
+    ((u64::from(n) * u64::from(len) + of / 2) / of) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mean_of_huge_regions_does_not_overflow() {
+        assert_eq!(weighted_mean(u32::MAX, 1 << 62, 1, 1 << 62), 1 << 31);
+        assert_eq!(weighted_mean(20, 3, 10, 1), 17);
+    }
+
+    #[test]
+    fn counts_of_fewer_samples_compare_on_the_full_scale() {
+        let mut r = Region::new(AddrRange::ordered(0, 1), Sees::Accesses);
+        (r.nr_accesses, r.nr_samples) = (3, 6);
+        assert_eq!(r.scaled(20), 10);
+        r.reset();
+        assert_eq!((r.scaled(20), r.scaled_last(20)), (10, 10), "no sample: as before");
+        r.reset();
+        assert_eq!(r.last_nr_samples, 6, "an aggregation without a sample does not wipe out the last");
+    }
 
     #[test]
     fn a_region_is_a_cache_line() {

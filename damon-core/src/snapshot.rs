@@ -1,11 +1,13 @@
-//! What a finished aggregation says, to look at and to send elsewhere.
+//! What a finished aggregation says, to look at ([`View`]) and to send elsewhere ([`Snapshot`]).
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::addr::AddrRange;
 use crate::attrs::Attrs;
+use crate::control::moving_sum;
 use crate::ops::Sees;
+use crate::region::Region;
 use crate::target::{Target, TargetId};
 use crate::time::Instant;
 use crate::units::Bp;
@@ -17,6 +19,7 @@ pub struct View<'a> {
     pub(crate) targets: &'a [Target],
     pub(crate) at: Instant,
     pub(crate) took: Duration,
+    pub(crate) windows: u32,
 }
 
 /// One region of a [`Snapshot`].
@@ -36,19 +39,19 @@ pub struct RegionSnapshot {
     pub age: u32,
     /// The same as time.
     pub age_time: Duration,
-    /// The access rate that the adjuster believes in: for `Classic` accesses by samples of this aggregation.
+    /// The access rate that the adjuster believes in: with `Classic`, accesses by samples. 0 without a sample.
     pub rate: Bp,
     /// What could be seen here.
     pub sees: Sees,
 }
 
 /// One target of a [`Snapshot`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TargetSnapshot {
-    /// Its name, as a number.
-    pub id: u32,
+    /// Its name.
+    pub id: TargetId,
     /// Its group.
     pub group: u32,
     /// Its regions, ascending.
@@ -81,26 +84,68 @@ impl<'a> View<'a> {
     pub const fn at(&self) -> Instant {
         self.at
     }
+
     /// How long it really took.
     pub const fn took(&self) -> Duration {
         self.took
     }
-    /// The attributes it was made with.
+
+    /// The attributes, with the intervals as tuned.
     pub const fn attrs(&self) -> &'a Attrs {
         self.attrs
     }
+
     /// The targets, by id.
     pub const fn targets(&self) -> &'a [Target] {
         self.targets
     }
+
+    /// A region's count as of a full aggregation, at any moment: what this one has so far and the missing part of the
+    /// last one. When an aggregation has ended it is its count.
+    pub fn moving_sum(&self, r: &Region) -> u32 {
+        let len = self.attrs.samples_per_aggregation();
+        moving_sum(r.nr_accesses, r.last_nr_accesses, len.saturating_sub(self.windows), len)
+    }
+
     /// An owned copy.
     pub fn snapshot(&self) -> Snapshot {
         let mut s = Snapshot::default();
         self.copy_into(&mut s);
         s
     }
-    /// The same into a snapshot that exists, using its buffers again.
+
+    /// The same into a snapshot that exists, whose buffers are used again.
     pub fn copy_into(&self, out: &mut Snapshot) {
-        let _ = out;
+        out.at = self.at;
+        out.took = self.took;
+        out.sampling = self.attrs.sampling();
+        out.aggregation = self.attrs.aggregation();
+        out.samples_per_aggregation = self.attrs.samples_per_aggregation();
+        out.addr_unit = self.attrs.spec().addr_unit;
+        out.targets.truncate(self.targets.len());
+        for (i, t) in self.targets.iter().enumerate() {
+            if out.targets.len() == i {
+                out.targets.push(TargetSnapshot { id: t.id(), group: 0, regions: Vec::new() });
+            }
+            let to = &mut out.targets[i];
+            (to.id, to.group) = (t.id(), t.spec.group);
+            to.regions.clear();
+            to.regions.extend(t.regions.iter().map(|r| RegionSnapshot::of(r, out.aggregation)));
+        }
+    }
+}
+
+impl RegionSnapshot {
+    fn of(r: &Region, aggregation: Duration) -> Self {
+        Self {
+            range: r.range(),
+            nr_accesses: r.nr_accesses,
+            nr_writes: r.nr_writes,
+            nr_samples: r.nr_samples,
+            age: r.age,
+            age_time: r.age_time(aggregation),
+            rate: r.rate().unwrap_or_default(),
+            sees: r.sees,
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::addr::AddrRange;
+use crate::addr::{AddrRange, align_down};
+use crate::attrs::MAX_PROBES;
+use crate::control::rescale;
 use crate::ops::Span;
-use crate::region::Region;
+use crate::region::{Region, weighted_mean};
 
 /// The name of a target within a monitor. Backends choose it; it need not be a pid, and a pid that is used again must
 /// not get the old one's.
@@ -75,13 +77,15 @@ pub struct Target {
     pub(crate) spec: TargetSpec,
     pub(crate) spans: Vec<Span>,
     pub(crate) regions: Vec<Region>,
-    /// Beside the regions, one each, where the attributes have probes; else empty.
+    /// The attributes have probes.
+    pub(crate) probed: bool,
+    /// Beside the regions, one each, where they are probed; else empty.
     pub(crate) probe_hits: Vec<ProbeHits>,
 }
 
 impl Target {
     pub(crate) const fn new(spec: TargetSpec) -> Self {
-        Self { spec, spans: Vec::new(), regions: Vec::new(), probe_hits: Vec::new() }
+        Self { spec, spans: Vec::new(), regions: Vec::new(), probed: false, probe_hits: Vec::new() }
     }
 
     /// How it was named.
@@ -115,7 +119,157 @@ impl Target {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProbeHits {
     /// In this aggregation.
-    pub now: [u32; 8],
+    pub now: [u32; MAX_PROBES],
     /// In the one before.
-    pub last: [u32; 8],
+    pub last: [u32; MAX_PROBES],
+}
+
+impl ProbeHits {
+    /// Takes in the hits of the next region, weighted by size.
+    pub(crate) fn absorb(&mut self, next: &Self, size: u64, next_size: u64) {
+        for (hits, next) in self.now.iter_mut().zip(next.now) {
+            *hits = weighted_mean(*hits, size, next, next_size);
+        }
+    }
+}
+
+/// Where region `index` is cut in two: `at` is inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) index: usize,
+    pub(crate) at: u64,
+}
+
+impl Target {
+    /// Makes all cuts at once: ascending, several to a region where need be. Both sides keep what was known.
+    pub(crate) fn cut(&mut self, cuts: &[Cut]) {
+        expand(&mut self.regions, cuts, |left, at| {
+            debug_assert!(left.start < at && at < left.end);
+            let right = Region { start: at, ..*left };
+            left.end = at;
+            right
+        });
+        if !self.probe_hits.is_empty() {
+            expand(&mut self.probe_hits, cuts, |left, _| *left);
+        }
+    }
+
+    /// Joins region `left` with the next.
+    pub(crate) fn join(&mut self, left: usize) {
+        let Some([l, r]) = self.regions.get_mut(left..left + 2) else { return };
+        let (wl, wr) = (l.size(), r.size());
+        l.absorb(r);
+        self.regions.remove(left + 1);
+        if let Some([l, r]) = self.probe_hits.get_mut(left..left + 2) {
+            l.absorb(r, wl, wr);
+            self.probe_hits.remove(left + 1);
+        }
+    }
+
+    /// Every region becomes as good as new.
+    pub(crate) fn forget(&mut self) {
+        for r in &mut self.regions {
+            *r = Region::new(r.range(), r.sees);
+        }
+        self.probe_hits.fill(ProbeHits::default());
+    }
+
+    /// Gives every region new probe hits, or none.
+    pub(crate) fn set_probed(&mut self, probed: bool) {
+        self.probed = probed;
+        self.probe_hits.clear();
+        self.probe_hits.resize(if probed { self.regions.len() } else { 0 }, ProbeHits::default());
+    }
+
+    /// Puts the counts of this aggregation by.
+    pub(crate) fn reset(&mut self) {
+        self.regions.iter_mut().for_each(Region::reset);
+        for hits in &mut self.probe_hits {
+            *hits = ProbeHits { now: [0; MAX_PROBES], last: hits.now };
+        }
+    }
+
+    /// Brings counts and ages to another length of an aggregation. Within one, its own counts are dropped.
+    pub(crate) fn rescale(&mut self, old: rescale::Aggregation, new: rescale::Aggregation, mid_aggregation: bool) {
+        self.regions.iter_mut().for_each(|r| r.rescale(old, new, mid_aggregation));
+        for hits in &mut self.probe_hits {
+            for n in hits.now.iter_mut().chain(&mut hits.last) {
+                *n = rescale::count(*n, old.samples, new.samples);
+            }
+            if mid_aggregation {
+                hits.now = [0; MAX_PROBES];
+            }
+        }
+    }
+
+    /// Moves the ends of regions to multiples of `granule`; its spans are void until they are read again.
+    pub(crate) fn realign(&mut self, granule: u64) {
+        for r in &mut self.regions {
+            (r.start, r.end) = (align_down(r.start, granule), align_down(r.end, granule));
+        }
+        let mut kept = self.regions.iter().map(|r| r.start < r.end);
+        self.probe_hits.retain(|_| kept.next().unwrap_or(false));
+        self.regions.retain(|r| r.start < r.end);
+        self.spans.clear();
+    }
+
+    /// What cuts are multiples of: the granule, or what the target's own smallest region asks for.
+    pub(crate) fn unit(&self, granule: u64) -> u64 {
+        let own = self.spec.region_bytes.and_then(|(min, _)| min.checked_next_power_of_two());
+        own.unwrap_or(granule).max(granule)
+    }
+}
+
+/// Inserts the second half of each cut item behind it, in place and from the back, so that each item moves once.
+fn expand<T: Copy>(items: &mut Vec<T>, cuts: &[Cut], mut halve: impl FnMut(&mut T, u64) -> T) {
+    let mut from = items.len();
+    let Some(&filler) = items.first() else { return };
+    items.resize(from + cuts.len(), filler);
+    let mut to = items.len();
+    for cut in cuts.iter().rev() {
+        while from > cut.index + 1 {
+            (to, from) = (to - 1, from - 1);
+            items[to] = items[from];
+        }
+        to -= 1;
+        items[to] = halve(&mut items[cut.index], cut.at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Sees;
+    use alloc::vec;
+
+    fn target(bounds: &[u64]) -> Target {
+        let mut t = Target::new(TargetSpec::new(TargetId::new(0)));
+        t.regions = bounds.windows(2).map(|w| Region::new(AddrRange::ordered(w[0], w[1]), Sees::Accesses)).collect();
+        t
+    }
+
+    fn bounds(t: &Target) -> Vec<(u64, u64)> {
+        t.regions.iter().map(|r| (r.start, r.end)).collect()
+    }
+
+    #[test]
+    fn many_cuts_at_once_also_several_in_one_region() {
+        let mut t = target(&[0, 10, 20, 30]);
+        t.set_probed(true);
+        t.probe_hits[1].now[0] = 7;
+        t.cut(&[Cut { index: 0, at: 4 }, Cut { index: 1, at: 12 }, Cut { index: 1, at: 15 }]);
+        assert_eq!(bounds(&t), [(0, 4), (4, 10), (10, 12), (12, 15), (15, 20), (20, 30)]);
+        assert_eq!(t.probe_hits.iter().map(|p| p.now[0]).collect::<Vec<_>>(), [0, 0, 7, 7, 7, 0]);
+    }
+
+    #[test]
+    fn a_join_weighs_by_size() {
+        let mut t = target(&[0, 10, 40]);
+        t.regions[0].nr_accesses = 20;
+        t.regions[1].nr_accesses = 4;
+        t.join(0);
+        assert_eq!((bounds(&t), t.regions[0].nr_accesses), (vec![(0, 40)], 8));
+        t.join(0);
+        assert_eq!(t.regions.len(), 1, "nothing to join with");
+    }
 }

@@ -1,11 +1,81 @@
-//! Algorithms that merge and split regions.
+//! Algorithms that decide where to look and which bytes belong together: the seam between them and the monitor.
+
+pub(crate) mod classic;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::attrs::Attrs;
+use crate::ops::Sample;
+use crate::rng::Rng;
+use crate::target::{Cut, Target};
 
 /// Which algorithm adjusts the regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Adjust {
-    /// The kernel's.
+    /// The kernel's: one random check a region, neighbours of like counts merged, regions split at random.
     #[default]
     Classic,
+}
+
+impl Adjust {
+    pub(crate) fn build(self) -> Box<dyn Adjuster> {
+        match self {
+            Self::Classic => Box::<classic::Classic>::default(),
+        }
+    }
+}
+
+/// An algorithm, as the monitor drives it. Regions live in their targets; what an algorithm keeps beside them (evidence,
+/// edges) it keeps itself, which is why every edit passes it.
+pub(crate) trait Adjuster: fmt::Debug + Send + Sync {
+    /// Chooses the addresses of the next window, sorted by target and address, no address twice.
+    fn draw(&mut self, attrs: &Attrs, targets: &[Target], rng: &mut Rng, out: &mut Vec<Sample>);
+
+    /// Takes what was seen of just those.
+    fn count(&mut self, attrs: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted;
+
+    /// The aggregation is over: ages regions and merges those that are alike.
+    fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]);
+
+    /// The next one starts: puts the counts by and splits regions.
+    fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], rng: &mut Rng);
+
+    /// The intervals change: rescales what was counted. Within an aggregation its counts are dropped.
+    fn rescale(&mut self, old: &Attrs, new: &Attrs, mid_aggregation: bool, targets: &mut [Target]);
+
+    /// The target's spans are new: fits its regions into them.
+    fn refit(&mut self, target: &mut Target);
+
+    /// Targets, ranges or limits are new: cuts regions that are too large now.
+    fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]);
+
+    /// Cuts regions of a target in two.
+    fn cut(&mut self, target: &mut Target, cuts: &[Cut]) {
+        target.cut(cuts);
+    }
+
+    /// Joins region `left` with the one after it, which touches it and is seen alike.
+    fn join(&mut self, target: &mut Target, left: usize) {
+        target.join(left);
+    }
+
+    /// The target has no history any more, or is no more.
+    fn forget(&mut self, target: &mut Target) {
+        target.forget();
+    }
+}
+
+/// What a window's samples came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Samples with an access.
+    pub(crate) accessed: u32,
+    /// Samples that say nothing.
+    pub(crate) unknown: u32,
+    /// The highest count of a region so far.
+    pub(crate) max_nr_accesses: u32,
 }

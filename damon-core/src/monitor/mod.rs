@@ -1,123 +1,270 @@
-//! The monitor.
+//! The monitor: a value that is stepped with the time and a borrowed backend.
+//!
+//! Counterpart: `kdamond_fn` (`mm/damon/core.c`, Linux 7.3), with the sleep taken out: it is the caller's.
 
+mod edit;
+mod refit;
+pub(crate) mod tune;
+mod update;
+mod window;
+
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::adjust::Adjuster;
 use crate::attrs::Attrs;
-use crate::ops::Ops;
-use crate::report::Access;
+use crate::ops::{Sample, Span};
+use crate::report::{Access, Intake};
+use crate::rng::Rng;
 use crate::snapshot::View;
-use crate::target::{Target, TargetId, TargetSpec};
+use crate::target::{Cut, Target, TargetEvent, TargetId, TargetSpec};
 use crate::time::Instant;
 
-/// When to call again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Next {
-    /// At this time; later is allowed.
-    At(Instant),
-    /// Paused, or nothing to watch: when something changed.
-    Parked,
-}
+pub use edit::{EditError, Editor};
+pub use window::{Next, Stats, Window};
 
-/// What the end of a sampling window brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Window {
-    /// It has not ended: call again at this time. Nothing was done.
-    Early(Instant),
-    /// Its samples were counted.
-    Counted(Stats),
-    /// They were, and with them an aggregation ended: the regions are a finished snapshot until the next `begin`.
-    Aggregated(Stats),
-}
-
-/// Figures of one sampling window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// By how much `end` was called after it was due.
-    pub late: Duration,
-    /// The window was more than twice too long, and its samples were left out.
-    pub void: bool,
-    /// Addresses that were looked at.
-    pub checks: u32,
-    /// Those that were accessed.
-    pub accessed: u32,
-    /// Those that could not be checked.
-    pub unknown: u32,
-    /// Reports taken into account.
-    pub reports: u64,
-    /// The events that they stand for: the sum of their weights.
-    pub events: u64,
-    /// Reports about nothing that is watched.
-    pub reports_outside: u64,
-    /// Reports that did not fit.
-    pub reports_lost: u64,
-    /// The highest count of any region in this aggregation so far.
-    pub max_nr_accesses: u32,
-    /// Regions over all targets.
-    pub nr_regions: usize,
-    /// There are more regions than `max_nr_regions`.
-    pub over_max: bool,
-}
-
-/// Watches targets through a backend that each step borrows.
+/// Watches targets: learns which of their memory is accessed, how often and since when, with a bounded number of checks.
+///
+/// It owns no clock, no thread and no file. Who owns it calls [`begin`](Self::begin), waits until the time that gives,
+/// calls [`end`](Self::end), and so on. In between, in the *gap*, the regions can be looked at ([`view`](Self::view))
+/// and edited, and attributes and targets changed; after [`Window::Aggregated`] they are a finished snapshot.
+///
+/// ```
+/// use damon_core::{Access, AddrRange, Attrs, Instant, Monitor, Next, TargetId, TargetSpec, Window};
+///
+/// // A thousand slots of a cache, watched by reports alone: no backend.
+/// let mut monitor = Monitor::new(Attrs::default(), 1);
+/// let slots = TargetId::new(0);
+/// monitor.add_target(TargetSpec { ranges: vec![AddrRange::new(0, 4_096_000).unwrap()], ..TargetSpec::new(slots) });
+///
+/// let mut now = Instant::ZERO;
+/// loop {
+///     match monitor.begin(now, &mut ())? {
+///         Next::At(due) => now = due, // here a program sleeps
+///         _ => break,
+///     }
+///     monitor.report_access(Access::new(slots, 0, 2_048_000));
+///     if let Window::Aggregated(_) = monitor.end(now, &mut ())? {
+///         break;
+///     }
+/// }
+/// let hot: u64 = monitor.view().targets()[0].regions().iter().filter(|r| r.nr_accesses() > 10).map(|r| r.size()).sum();
+/// assert!((1_900_000..2_500_000).contains(&hot), "{hot}");
+/// # Ok::<(), core::convert::Infallible>(())
+/// ```
 #[derive(Debug)]
 pub struct Monitor {
     attrs: Attrs,
+    /// Sorted by id.
     targets: Vec<Target>,
+    adjuster: Box<dyn Adjuster>,
+    rng: Rng,
+    intake: Intake,
+    samples: Vec<Sample>,
+    phase: Phase,
+    paused: bool,
+    /// Windows of the aggregation under way that have ended.
+    windows: u32,
+    /// When its first window began.
+    started: Option<Instant>,
+    /// Aggregations since the last tuning.
+    untuned: u32,
+    /// When the last aggregation ended, and how long it took.
+    at: Instant,
+    took: Duration,
+    /// When targets and ranges are read next.
+    update_due: Instant,
+    events: Vec<TargetEvent>,
+    spans: Vec<Span>,
+    cuts: Vec<Cut>,
+}
+
+/// Where in the loop the monitor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Between windows.
+    Gap,
+    /// Between windows, and the last one closed an aggregation.
+    Finished,
+    /// In a window.
+    Armed { since: Instant, due: Instant },
 }
 
 impl Monitor {
-    /// A monitor without targets.
+    /// A monitor without targets. Equal attributes, seeds and inputs give equal outputs, on every platform.
     pub fn new(attrs: Attrs, seed: u64) -> Self {
-        let _ = seed;
-        Self { attrs, targets: Vec::new() }
+        let adjuster = attrs.spec().adjust.build();
+        Self::with_adjuster(attrs, seed, adjuster)
     }
+
+    pub(crate) fn with_adjuster(attrs: Attrs, seed: u64, adjuster: Box<dyn Adjuster>) -> Self {
+        Self {
+            attrs,
+            targets: Vec::new(),
+            adjuster,
+            rng: Rng::new(seed),
+            intake: Intake::default(),
+            samples: Vec::new(),
+            phase: Phase::Gap,
+            paused: false,
+            windows: 0,
+            started: None,
+            untuned: 0,
+            at: Instant::ZERO,
+            took: Duration::ZERO,
+            update_due: Instant::ZERO,
+            events: Vec::new(),
+            spans: Vec::new(),
+            cuts: Vec::new(),
+        }
+    }
+
     /// The attributes, with the intervals as tuned.
     pub const fn attrs(&self) -> &Attrs {
         &self.attrs
     }
-    /// Takes new attributes.
+
+    /// Takes new attributes from here on. What was counted is rescaled to new intervals and ages are kept as time; where
+    /// the intervals differ, an aggregation under way starts anew. A window under way is given up.
+    ///
+    /// Counterpart: `damon_commit_ctx` (`mm/damon/core.c`, Linux 7.3).
     pub fn commit(&mut self, attrs: Attrs) {
-        self.attrs = attrs;
+        self.give_up_window();
+        let old = core::mem::replace(&mut self.attrs, attrs);
+        if old.window() != self.attrs.window() {
+            let mid_aggregation = self.phase != Phase::Finished;
+            self.adjuster.rescale(&old, &self.attrs, mid_aggregation, &mut self.targets);
+            if mid_aggregation {
+                self.restart_aggregation();
+            }
+        }
+        let (old, new) = (old.spec(), self.attrs.spec());
+        if old.adjust != new.adjust {
+            self.adjuster = new.adjust.build();
+        }
+        if old.probes != new.probes {
+            let probed = !new.probes.is_empty();
+            self.targets.iter_mut().for_each(|t| t.set_probed(probed));
+        }
+        if old.granule != new.granule {
+            self.targets.iter_mut().for_each(|t| t.realign(old.granule.max(new.granule)));
+        }
+        // Limits may cut, and a granule may move the ends of ranges: both are done with the next look at the ranges.
+        self.update_due = Instant::ZERO;
     }
-    /// Adds a target, or changes its spec.
+
+    /// Adds a target, or changes the spec of one that is there. Its ranges are read at the next [`begin`](Self::begin).
     pub fn add_target(&mut self, spec: TargetSpec) {
-        self.targets.push(Target::new(spec));
+        self.give_up_window();
+        match self.targets.binary_search_by_key(&spec.id, Target::id) {
+            Ok(at) => self.targets[at].spec = spec,
+            Err(at) => {
+                let mut target = Target::new(spec);
+                target.set_probed(!self.attrs.spec().probes.is_empty());
+                self.targets.insert(at, target);
+            }
+        }
+        self.update_due = Instant::ZERO;
     }
-    /// Removes a target with its regions; false if there is none.
+
+    /// Removes a target and its regions. False if there is none of that name.
     pub fn remove_target(&mut self, id: TargetId) -> bool {
-        let _ = id;
-        false
+        self.give_up_window();
+        match self.targets.binary_search_by_key(&id, Target::id) {
+            Ok(at) => {
+                self.adjuster.forget(&mut self.targets[at]);
+                self.targets.remove(at);
+                true
+            }
+            Err(_) => false,
+        }
     }
-    /// Takes a report.
+
+    /// The target is somebody else now: voids its history; its ranges are read at the next [`begin`](Self::begin). False if
+    /// there is none of that name.
+    pub fn replace_target(&mut self, id: TargetId) -> bool {
+        self.give_up_window();
+        self.update_due = Instant::ZERO;
+        match self.targets.binary_search_by_key(&id, Target::id) {
+            Ok(at) => {
+                self.adjuster.forget(&mut self.targets[at]);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Takes a report of an access, for the window under way or the next: see [`Access`] for what it means.
+    ///
+    /// Nothing is decided yet, so it is cheap: a report about nothing that is watched, or one too many (65,536 a window),
+    /// is counted in the [`Stats`] of the window.
     pub fn report_access(&mut self, access: Access) {
-        let _ = access;
+        self.intake.push(access);
     }
-    /// Stops sampling and freezes ages.
-    pub fn pause(&mut self) {}
-    /// Goes on.
-    pub fn resume(&mut self) {}
+
+    /// Stops sampling and freezes ages. The aggregation under way goes on where it was when monitoring resumes; a window
+    /// under way is given up.
+    pub fn pause(&mut self) {
+        self.give_up_window();
+        self.paused = true;
+    }
+
+    /// Goes on after a [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        if self.paused {
+            self.paused = false;
+            // The time of the pause belongs to no aggregation.
+            self.started = None;
+        }
+    }
+
     /// Is it paused?
     pub const fn is_paused(&self) -> bool {
-        false
+        self.paused
     }
-    /// Starts a sampling window.
-    pub fn begin<O: Ops + ?Sized>(&mut self, now: Instant, ops: &mut O) -> Result<Next, O::Error> {
-        let _ = (now, ops);
-        Ok(Next::Parked)
-    }
-    /// Ends a sampling window.
-    pub fn end<O: Ops + ?Sized>(&mut self, now: Instant, ops: &mut O) -> Result<Window, O::Error> {
-        let _ = ops;
-        Ok(Window::Early(now))
-    }
-    /// The targets and regions.
+
+    /// Targets, regions and counts as they are now.
     pub fn view(&self) -> View<'_> {
-        View { attrs: &self.attrs, targets: &self.targets, at: Instant::ZERO, took: Duration::ZERO }
+        View {
+            attrs: &self.attrs,
+            targets: &self.targets,
+            at: self.at,
+            took: self.took,
+            windows: self.windows_counted(),
+        }
+    }
+
+    /// The regions of a target, to cut, join and reset: what a scheme may do in the gap. A window under way is given up.
+    pub fn edit(&mut self, id: TargetId) -> Option<Editor<'_>> {
+        self.give_up_window();
+        let at = self.targets.binary_search_by_key(&id, Target::id).ok()?;
+        Some(Editor {
+            adjuster: &mut *self.adjuster,
+            target: &mut self.targets[at],
+            granule: self.attrs.spec().granule,
+        })
+    }
+
+    /// Windows that the current counts are made of.
+    const fn windows_counted(&self) -> u32 {
+        if matches!(self.phase, Phase::Finished) { self.attrs.samples_per_aggregation() } else { self.windows }
+    }
+
+    /// Samples speak of regions as they were when they were drawn.
+    fn give_up_window(&mut self) {
+        if let Phase::Armed { .. } = self.phase {
+            self.samples.clear();
+            self.phase = Phase::Gap;
+        }
+    }
+
+    fn restart_aggregation(&mut self) {
+        self.windows = 0;
+        self.started = None;
+    }
+
+    fn nr_regions(&self) -> usize {
+        self.targets.iter().map(|t| t.regions.len()).sum()
     }
 }

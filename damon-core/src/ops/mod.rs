@@ -213,7 +213,7 @@ pub trait Ops {
 
     /// Makes the next access to each sample visible. All targets at once, sorted by target and address, no address twice.
     ///
-    /// What was armed before and is not in `samples` is forgotten. After an error it is called again with the same samples.
+    /// What was armed before and is not in `samples` is forgotten. After an error it is called again, with these or other samples.
     fn arm(&mut self, samples: &[Sample]) -> Result<(), Self::Error>;
 
     /// Fills in what was seen of each armed sample.

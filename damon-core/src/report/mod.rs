@@ -5,8 +5,13 @@
 //! each window adds the distinct reported bytes of a region divided by its size. Weights count events, never coverage.
 //! Where one report says accessed and another idle, accessed holds.
 
+mod coverage;
+mod intake;
+
 use crate::target::TargetId;
 use crate::units::NodeId;
+
+pub(crate) use intake::Intake;
 
 /// Which source a report came from: the order in which sources were added to the monitor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

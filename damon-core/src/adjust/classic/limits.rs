@@ -1,0 +1,39 @@
+//! How large a region may be: `min_nr_regions`, and what the user says for all and for each target.
+//!
+//! Counterpart: `damon_region_sz_limit`, `damon_apply_min_nr_regions` (`mm/damon/core.c`, Linux 7.3).
+
+use alloc::vec::Vec;
+
+use crate::addr::align_down;
+use crate::attrs::Attrs;
+use crate::ops::Sees;
+use crate::region::Region;
+use crate::target::{Cut, Target};
+
+/// With regions of at most this size there are `min_nr_regions`. What nobody sees into does not count.
+pub(super) fn size_limit(attrs: &Attrs, targets: &[Target]) -> u64 {
+    let seen = targets.iter().flat_map(|t| &t.regions).filter(|r| r.sees != Sees::Nothing);
+    let total: u128 = seen.map(|r| u128::from(r.size())).sum();
+    let granule = attrs.spec().granule;
+    let limit = u64::try_from(total / attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
+    limit.max(granule).checked_next_multiple_of(granule).unwrap_or(align_down(u64::MAX, granule))
+}
+
+/// The same for one target, with what else limits it. A multiple of the granule.
+pub(super) fn of_target(size_limit: u64, attrs: &Attrs, t: &Target) -> u64 {
+    let own = t.spec.region_bytes.map_or(u64::MAX, |(_, max)| max);
+    let user = own.min(attrs.spec().max_region.unwrap_or(u64::MAX));
+    let unit = t.unit(attrs.spec().granule);
+    align_down(size_limit.min(user), unit).max(unit)
+}
+
+/// Cuts that leave no region larger than `limit`.
+pub(super) fn cuts_above(limit: u64, regions: &[Region], cuts: &mut Vec<Cut>) {
+    for (index, r) in regions.iter().enumerate().filter(|(_, r)| r.size() > limit && r.sees != Sees::Nothing) {
+        let mut at = r.start;
+        while r.end - at > limit {
+            at += limit;
+            cuts.push(Cut { index, at });
+        }
+    }
+}

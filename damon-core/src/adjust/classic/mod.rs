@@ -1,0 +1,90 @@
+//! The kernel's adaptive regions adjustment.
+//!
+//! Counterpart: `mm/damon/core.c`, Linux 7.3. The same decisions, with a random stream and a memory of its own for each
+//! monitor where the kernel has statics, and with counts of fewer samples than windows brought to one scale.
+
+mod draw;
+mod fit;
+pub mod laws;
+mod limits;
+mod merge;
+mod pools;
+mod score;
+mod split;
+
+use alloc::vec::Vec;
+
+use super::{Adjuster, Counted};
+use crate::attrs::Attrs;
+use crate::control::shares::{Claim, Shares};
+use crate::ops::Sample;
+use crate::rng::Rng;
+use crate::target::{Cut, Target};
+
+use pools::Pools;
+use score::Score;
+
+/// The kernel's algorithm, and what it remembers between aggregations.
+#[derive(Debug, Default)]
+pub(crate) struct Classic {
+    /// What `min_nr_regions` asked for when the last aggregation ended: no region grows above it by merging.
+    size_limit: u64,
+    pools: Pools,
+    shares: Shares,
+    claims: Vec<Claim>,
+    cuts: Vec<Cut>,
+}
+
+impl Adjuster for Classic {
+    fn draw(&mut self, attrs: &Attrs, targets: &[Target], rng: &mut Rng, out: &mut Vec<Sample>) {
+        let shift = attrs.spec().granule.trailing_zeros();
+        match attrs.spec().max_checks {
+            Some(max) if draw::checkable(targets) > max => {
+                self.claims.clear();
+                self.claims.extend(targets.iter().map(draw::claim));
+                draw::some(targets, self.shares.divide(max, &self.claims), shift, rng, out);
+            }
+            _ => draw::all(targets, shift, rng, out),
+        }
+    }
+
+    fn count(&mut self, _: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted {
+        draw::count(targets, samples)
+    }
+
+    fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
+        let score = Score::of(attrs);
+        let highest = targets.iter().map(|t| score.highest(t)).max().unwrap_or(0);
+        let merge = merge::Merge {
+            threshold: highest * u64::from(attrs.spec().merge_bp.0) / 10_000,
+            max_threshold: attrs.samples_per_aggregation().into(),
+            size_limit: self.size_limit,
+            score,
+        };
+        self.pools.each(attrs, targets, |pool, max, _| merge.until_at_most(max, pool, attrs));
+        self.limit_sizes(attrs, targets);
+    }
+
+    fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], rng: &mut Rng) {
+        let cuts = &mut self.cuts;
+        self.pools.each(attrs, targets, |pool, max, past| split::split(pool, max, past, attrs, rng, cuts));
+        targets.iter_mut().for_each(Target::reset);
+    }
+
+    fn rescale(&mut self, old: &Attrs, new: &Attrs, mid_aggregation: bool, targets: &mut [Target]) {
+        targets.iter_mut().for_each(|t| t.rescale(old.window(), new.window(), mid_aggregation));
+    }
+
+    fn refit(&mut self, target: &mut Target) {
+        fit::refit(target);
+    }
+
+    fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]) {
+        self.size_limit = limits::size_limit(attrs, targets);
+        for t in targets {
+            self.cuts.clear();
+            limits::cuts_above(limits::of_target(self.size_limit, attrs, t), &t.regions, &mut self.cuts);
+            t.cut(&self.cuts);
+        }
+    }
+}

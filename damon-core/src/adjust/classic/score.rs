@@ -1,0 +1,54 @@
+//! By what regions are compared: their counts, or in attributes-only mode the weighted sum of their probe hits.
+//!
+//! Counterpart: `damon_merge_score`, `damon_probe_hits_wsum` (`mm/damon/core.c`, Linux 7.3).
+
+use crate::attrs::{Attrs, MAX_PROBES};
+use crate::region::Region;
+use crate::target::{ProbeHits, Target};
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Score {
+    /// Counts, as of so many samples.
+    Accesses { samples: u32 },
+    /// Probe hits, each times its weight.
+    Probes { weights: [u32; MAX_PROBES] },
+}
+
+impl Score {
+    pub(super) fn of(attrs: &Attrs) -> Self {
+        if !attrs.attributes_only() {
+            return Self::Accesses { samples: attrs.samples_per_aggregation() };
+        }
+        let mut weights = [0; MAX_PROBES];
+        for (w, probe) in weights.iter_mut().zip(&attrs.spec().probes) {
+            *w = probe.weight;
+        }
+        Self::Probes { weights }
+    }
+
+    #[inline]
+    pub(super) fn now(&self, r: &Region, hits: Option<&ProbeHits>) -> u64 {
+        match self {
+            Self::Accesses { samples } => r.scaled(*samples).into(),
+            Self::Probes { weights } => hits.map_or(0, |h| sum(&h.now, weights)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn last(&self, r: &Region, hits: Option<&ProbeHits>) -> u64 {
+        match self {
+            Self::Accesses { samples } => r.scaled_last(*samples).into(),
+            Self::Probes { weights } => hits.map_or(0, |h| sum(&h.last, weights)),
+        }
+    }
+
+    /// The highest of a target's.
+    pub(super) fn highest(&self, t: &Target) -> u64 {
+        t.regions.iter().enumerate().map(|(i, r)| self.now(r, t.probe_hits.get(i))).max().unwrap_or(0)
+    }
+}
+
+/// Fits: the weights' sum is below 2^32.
+fn sum(hits: &[u32; MAX_PROBES], weights: &[u32; MAX_PROBES]) -> u64 {
+    hits.iter().zip(weights).map(|(&h, &w)| u64::from(h) * u64::from(w)).sum()
+}

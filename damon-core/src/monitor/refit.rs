@@ -1,0 +1,56 @@
+//! New ranges for a target that is watched already: what stays keeps its history, what is new starts without one.
+
+use alloc::vec::Vec;
+
+use super::Monitor;
+use crate::ops::Span;
+use crate::region::Region;
+use crate::target::{Cut, ProbeHits, Target};
+
+impl Monitor {
+    /// Fits target `i` into `self.spans`.
+    pub(super) fn refit(&mut self, i: usize) {
+        let Self { targets, adjuster, spans, cuts, .. } = self;
+        let target = &mut targets[i];
+        // A region across an edge would be fitted to one side of it, and its history on the other side lost.
+        cuts_at_edges(&target.regions, spans, cuts);
+        adjuster.cut(target, cuts);
+        core::mem::swap(&mut target.spans, spans);
+        adjuster.refit(target);
+        // Fitting stretches regions over new bytes, which have no past.
+        cuts_at_edges(&target.regions, spans, cuts);
+        adjuster.cut(target, cuts);
+        start_anew_outside(target, spans);
+    }
+}
+
+/// Cuts wherever a span begins or ends inside a region.
+fn cuts_at_edges(regions: &[Region], spans: &[Span], cuts: &mut Vec<Cut>) {
+    cuts.clear();
+    let mut index = 0;
+    let edges = spans.iter().flat_map(|s| [s.range.start(), s.range.end()]);
+    let mut last = None;
+    for at in edges {
+        while regions.get(index).is_some_and(|r| r.end <= at) {
+            index += 1;
+        }
+        // Spans that touch have an edge in common.
+        if regions.get(index).is_some_and(|r| r.start < at) && last.replace(at) != Some(at) {
+            cuts.push(Cut { index, at });
+        }
+    }
+}
+
+/// Voids the history of regions that are in none of these spans.
+fn start_anew_outside(target: &mut Target, old: &[Span]) {
+    let mut old = old.iter().peekable();
+    for (i, r) in target.regions.iter_mut().enumerate() {
+        while old.next_if(|s| s.range.end() <= r.start).is_some() {}
+        if old.peek().is_none_or(|s| r.start < s.range.start()) {
+            *r = Region::new(r.range(), r.sees);
+            if let Some(hits) = target.probe_hits.get_mut(i) {
+                *hits = ProbeHits::default();
+            }
+        }
+    }
+}
