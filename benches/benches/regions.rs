@@ -1,0 +1,110 @@
+//! What does the monitor itself cost: per check, and per region and aggregation? And what a linked list?
+//!
+//! Ends with a table of medians and ratios. A "region" is one that was sampled: half as many are left after merging.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use benches::{LinkedList, Monitored, WINDOWS, Watcher};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+
+const REGIONS: [usize; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
+
+/// What is timed of an aggregation.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The windows but one, all alike.
+    Checks,
+    /// The last window's end and the next one's begin, less what an ordinary window takes.
+    Adjusting,
+}
+
+/// Nanoseconds per check, or per region and aggregation: of each sample, by regions and by who and what.
+type Figures = RefCell<BTreeMap<(usize, &'static str), Vec<f64>>>;
+
+fn time(part: Part, iterations: u64, watcher: &mut impl Watcher) -> Duration {
+    let mut total = Duration::ZERO;
+    for _ in 0..iterations {
+        let start = Instant::now();
+        watcher.windows();
+        let checks = start.elapsed();
+        let start = Instant::now();
+        watcher.end_last();
+        watcher.begin_first();
+        total += match part {
+            Part::Checks => checks,
+            Part::Adjusting => start.elapsed().saturating_sub(checks / (WINDOWS - 1)),
+        };
+    }
+    total
+}
+
+fn bench(c: &mut Criterion, figures: &Figures, part: Part, name: &str, who: [&'static str; 2]) {
+    for n in REGIONS {
+        let mut group = c.benchmark_group(name);
+        let elements = match part {
+            Part::Checks => n as u64 * u64::from(WINDOWS - 1),
+            Part::Adjusting => n as u64,
+        };
+        group.throughput(Throughput::Elements(elements));
+        group.sampling_mode(SamplingMode::Flat).sample_size(20).warm_up_time(Duration::from_millis(500));
+        group.measurement_time(Duration::from_secs(2));
+        let mut run = |who: &'static str, watcher: &mut dyn FnMut(u64) -> Duration| {
+            group.bench_function(BenchmarkId::new(who.rsplit(' ').next().unwrap_or(who), n), |b| {
+                b.iter_custom(|iterations| {
+                    let took = watcher(iterations);
+                    let per_element = took.as_secs_f64() * 1e9 / (iterations * elements) as f64;
+                    figures.borrow_mut().entry((n, who)).or_default().push(per_element);
+                    took
+                });
+            });
+        };
+        let mut list = LinkedList::new(n);
+        warm(&mut list, n);
+        run(who[0], &mut |i| time(part, i, &mut list));
+        drop(list);
+        let mut monitored = Monitored::new(n).expect("at least 6 regions");
+        warm(&mut monitored, n);
+        run(who[1], &mut |i| time(part, i, &mut monitored));
+    }
+}
+
+/// Runs until it is in a steady state, and makes sure that it is the one to be timed.
+fn warm(watcher: &mut impl Watcher, regions: usize) {
+    watcher.begin_first();
+    for _ in 0..10 {
+        watcher.windows();
+        watcher.end_last();
+        watcher.begin_first();
+    }
+    let checks = watcher.windows() / u64::from(WINDOWS - 1);
+    assert_eq!(checks, regions as u64, "checks in a window");
+    watcher.end_last();
+    watcher.begin_first();
+}
+
+fn main() {
+    let figures = Figures::default();
+    let mut criterion = Criterion::default().configure_from_args();
+    bench(&mut criterion, &figures, Part::Checks, "check", ["check list", "check monitor"]);
+    bench(&mut criterion, &figures, Part::Adjusting, "adjust", ["adjust list", "adjust monitor"]);
+    criterion.final_summary();
+
+    let mut figures = figures.into_inner();
+    let mut median = |n, who| {
+        let all = figures.get_mut(&(n, who))?;
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied()
+    };
+    println!("median ns      |        per check          | per region and aggregation");
+    println!("    regions    |   list  monitor  of list  |   list  monitor  of list");
+    for n in REGIONS {
+        // A filter on the command line leaves some out.
+        let mut part = |list, monitor| match (median(n, list), median(n, monitor)) {
+            (Some(l), Some(m)) => format!("{l:7.1}  {m:7.1}  {:6.2} ", m / l),
+            (l, m) => format!("{:7.1}  {:7.1}  {:>6} ", l.unwrap_or(f64::NAN), m.unwrap_or(f64::NAN), "-"),
+        };
+        println!("{n:11}    | {}  | {}", part("check list", "check monitor"), part("adjust list", "adjust monitor"));
+    }
+}
