@@ -46,12 +46,8 @@ pub struct Context<O> {
     ops: O,
     keeper: Keeper,
     retry: Retry,
-    /// A window has begun and not ended.
-    open: bool,
-    /// Attributes or budget have changed: committed in the next gap, with this sampling interval for the tuner to start from.
-    staged: Option<Duration>,
-    /// Before this there is nothing to do.
-    wake: Instant,
+    /// After a transient error: there is nothing to do before this.
+    retry_at: Instant,
     /// Errors in a row.
     failed: u32,
     health: Health,
@@ -67,9 +63,7 @@ impl<O: Ops> Context<O> {
             monitor,
             ops,
             retry: Retry::default(),
-            open: false,
-            staged: None,
-            wake: Instant::ZERO,
+            retry_at: Instant::ZERO,
             failed: 0,
             health: Health::default(),
             meter: Meter::default(),
@@ -116,49 +110,36 @@ impl<O: Ops> Context<O> {
         look: impl FnOnce(&Self),
     ) -> Result<Next, StepError<O::Error>> {
         self.health.cpu += self.meter.charge(cpu_used);
-        if self.monitor.is_paused() {
-            return Ok(Next::Parked);
+        if now < self.retry_at {
+            return Ok(Next::At(self.retry_at));
         }
-        if now < self.wake {
-            return Ok(Next::At(self.wake));
-        }
-        if self.open {
-            match self.monitor.end(now, &mut self.ops) {
-                Ok(Window::Early(due)) => {
-                    self.wake = due;
-                    return Ok(Next::At(due));
-                }
-                Ok(Window::Counted(stats)) => self.close(&stats),
-                Ok(Window::Aggregated(stats)) => {
-                    self.close(&stats);
-                    self.health.aggregations += 1;
-                    look(self);
-                    self.keep_budget(now);
-                }
-                Ok(_) => self.open = false,
-                Err(error) => return self.failed(now, error),
+        match self.monitor.end(now, &mut self.ops) {
+            Ok(Window::Early(due)) if due > now => return Ok(Next::At(due)),
+            Ok(Window::Counted(stats)) => self.count(&stats),
+            Ok(Window::Aggregated(stats)) => {
+                self.count(&stats);
+                self.health.aggregations += 1;
+                look(self);
+                self.keep_budget(now);
             }
+            // No window is open.
+            Ok(_) => {}
+            Err(error) => return self.failed(now, error),
         }
-        if let Some(sampling) = self.staged.take() {
-            self.monitor.commit(self.keeper.attrs(sampling));
+        let next = match self.monitor.begin(now, &mut self.ops) {
+            Ok(next) => next,
+            Err(error) => return self.failed(now, error),
+        };
+        self.failed = 0;
+        match next {
+            Next::At(_) => self.meter.begin(now),
+            _ => self.meter.abandon(),
         }
-        match self.monitor.begin(now, &mut self.ops) {
-            Ok(Next::At(due)) => {
-                (self.open, self.wake, self.failed) = (true, due, 0);
-                self.meter.begin(now);
-                Ok(Next::At(due))
-            }
-            Ok(next) => {
-                self.failed = 0;
-                self.meter.abandon();
-                Ok(next)
-            }
-            Err(error) => self.failed(now, error),
-        }
+        Ok(next)
     }
 
-    fn close(&mut self, window: &Stats) {
-        (self.open, self.failed) = (false, 0);
+    fn count(&mut self, window: &Stats) {
+        self.failed = 0;
         self.health.count(window, self.monitor.attrs().sampling());
         self.meter.count(window, self.keeper.budget().map_or(Duration::ZERO, |b| b.fault_cost));
         self.last_window = Some(*window);
@@ -170,8 +151,8 @@ impl<O: Ops> Context<O> {
         match self.retry.after(self.failed, fault, error) {
             Ok(wait) => {
                 self.health.retries += 1;
-                self.wake = now + wait;
-                Ok(Next::At(self.wake))
+                self.retry_at = now + wait;
+                Ok(Next::At(self.retry_at))
             }
             Err(error) => {
                 self.failed = 0;
@@ -187,52 +168,48 @@ impl<O: Ops> Context<O> {
         let Some(settled) = self.keeper.settle(&usage) else { return };
         self.health.budget_exceeded = settled.exceeded;
         if settled.changed {
-            self.monitor.commit(self.keeper.attrs(self.monitor.attrs().sampling()));
-            self.tell_budget();
+            self.recommit(self.monitor.attrs().sampling());
         }
     }
 
-    fn tell_budget(&mut self) {
-        self.health.stretch_permille = self.keeper.stretch_permille();
-        self.health.held_checks = self.keeper.held_checks();
-    }
-
-    /// Takes new attributes, in the next gap between windows. What the budget has taken holds on top of them. Tuned intervals start
-    /// from the `sampling` that the attributes say.
+    /// Takes new attributes, as [`Monitor::commit`] does. What the budget has taken holds on top of them; tuned intervals
+    /// start from the `sampling` that the attributes say.
     pub fn commit(&mut self, attrs: Attrs) {
-        self.staged = Some(attrs.sampling());
+        let sampling = attrs.sampling();
         self.keeper.rewrite(attrs);
-        self.budget_changed();
+        self.recommit(sampling);
     }
 
-    /// Sets, changes or removes the budget, in the next gap between windows. It starts with nothing taken.
+    /// Sets, changes or removes the budget. It starts with nothing taken.
     ///
     /// # Errors
     /// When the budget breaks one of its rules; the old one stays.
     pub fn set_budget(&mut self, budget: Option<Budget>) -> Result<(), BadBudget> {
         self.keeper.set_budget(budget.map(Budget::check).transpose()?);
         self.health.budget_exceeded = false;
-        self.staged = self.staged.or(Some(self.monitor.attrs().sampling()));
-        self.budget_changed();
+        self.recommit(self.monitor.attrs().sampling());
         Ok(())
     }
 
-    fn budget_changed(&mut self) {
-        self.tell_budget();
+    fn recommit(&mut self, sampling: Duration) {
+        self.health.stretch_permille = self.keeper.stretch_permille();
+        self.health.held_checks = self.keeper.held_checks();
         self.meter.abandon();
+        let attrs = self.keeper.attrs(sampling);
+        if attrs != *self.monitor.attrs() {
+            self.monitor.commit(attrs);
+        }
     }
 
-    /// Stops sampling and freezes ages. The window that is open is dropped.
+    /// Stops sampling and freezes ages, as [`Monitor::pause`] does.
     pub fn pause(&mut self) {
         self.monitor.pause();
-        self.open = false;
         self.meter.abandon();
     }
 
     /// Goes on with the next step.
     pub fn resume(&mut self) {
         self.monitor.resume();
-        self.wake = Instant::ZERO;
     }
 
     /// Somebody else steps from now on, whose CPU time has nothing to do with that of the last steps.

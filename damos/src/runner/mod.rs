@@ -92,9 +92,10 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
 
     /// Runs `f` in the worker, between two steps, with the context to itself, and gives its result.
     ///
-    /// The worker wakes up for it: the wait is for a step or another closure that is running, not for the sampling interval. Counts are
-    /// those of whole windows; a window that is open stays open, and what `f` commits holds from the next one on. Monitoring
-    /// is held up while `f` runs; a window that gets late by it is counted as late.
+    /// The worker wakes up for it: the wait is for a step or another closure that is running, not for the sampling
+    /// interval. Counts are those of whole windows. A window under way goes on afterwards, unless `f` changes attributes or
+    /// targets: then it is given up and the next one begins. Monitoring is held up while `f` runs; a window that gets late
+    /// by it is counted as late.
     ///
     /// If `f` panics, the panic goes on in the caller. The worker lives on, with the context as `f` left it.
     ///
