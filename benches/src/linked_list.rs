@@ -13,8 +13,6 @@ struct Node {
     sampling_addr: u64,
     nr_accesses: u32,
     last_nr_accesses: u32,
-    /// The pseudo moving sum, in basis points.
-    nr_accesses_bp: u32,
     age: u32,
     next: List,
 }
@@ -23,16 +21,7 @@ type List = Option<Box<Node>>;
 
 impl Node {
     fn new(start: u64, end: u64) -> Box<Self> {
-        Box::new(Self {
-            start,
-            end,
-            sampling_addr: start,
-            nr_accesses: 0,
-            last_nr_accesses: 0,
-            nr_accesses_bp: 0,
-            age: 0,
-            next: None,
-        })
+        Box::new(Self { start, end, sampling_addr: start, nr_accesses: 0, last_nr_accesses: 0, age: 0, next: None })
     }
 
     const fn size(&self) -> u64 {
@@ -48,7 +37,6 @@ impl Node {
 pub struct LinkedList {
     head: List,
     rng: Rng,
-    passed_windows: u32,
     max_nr_accesses: u32,
 }
 
@@ -68,7 +56,7 @@ impl LinkedList {
             node.next = head;
             head = Some(node);
         }
-        Self { head, rng, passed_windows: 0, max_nr_accesses: 0 }
+        Self { head, rng, max_nr_accesses: 0 }
     }
 
     fn for_each(&mut self, mut f: impl FnMut(&mut Node, &mut Rng)) {
@@ -89,8 +77,6 @@ impl LinkedList {
 
     /// Looks at them, and counts.
     fn check(&mut self) -> u64 {
-        self.passed_windows += 1;
-        let passed_bp = self.passed_windows * 10_000 / WINDOWS;
         let (mut checks, mut max) = (0, self.max_nr_accesses);
         self.for_each(|r, _| {
             checks += 1;
@@ -98,8 +84,6 @@ impl LinkedList {
                 r.nr_accesses += 1;
             }
             max = max.max(r.nr_accesses);
-            let (now, last) = (u64::from(r.nr_accesses), u64::from(r.last_nr_accesses));
-            r.nr_accesses_bp = (now * 10_000 + last * u64::from(10_000 - passed_bp)) as u32;
         });
         self.max_nr_accesses = max;
         checks
@@ -120,7 +104,6 @@ impl LinkedList {
                 let (a, b) = (r.size(), next.size());
                 let average = |x: u32, y: u32| ((u64::from(x) * a + u64::from(y) * b) / (a + b)) as u32;
                 r.nr_accesses = average(r.nr_accesses, next.nr_accesses);
-                r.nr_accesses_bp = r.nr_accesses * 10_000;
                 r.age = average(r.age, next.age);
                 r.end = next.end;
                 r.next = next.next.take();
@@ -140,7 +123,6 @@ impl LinkedList {
             r.last_nr_accesses = r.nr_accesses;
             r.nr_accesses = 0;
         });
-        self.passed_windows = 0;
         self.max_nr_accesses = 0;
     }
 
@@ -154,7 +136,6 @@ impl LinkedList {
                 let mut right = Node::new(cut, r.end);
                 right.age = r.age;
                 right.last_nr_accesses = r.last_nr_accesses;
-                right.nr_accesses_bp = r.nr_accesses_bp;
                 right.next = r.next.take();
                 r.end = cut;
                 at = r.next.insert(right).next.as_deref_mut();
