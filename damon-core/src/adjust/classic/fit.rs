@@ -12,16 +12,18 @@ use crate::target::Target;
 /// A region, and the index of the one it was made from.
 pub(super) type Fitted = (Region, Option<usize>);
 
-/// The regions for `ranges`, which are ascending and apart when `align`ed; what intersects is decided before that.
-pub(super) fn fit(regions: &[Region], ranges: &[AddrRange], align: impl Fn(AddrRange) -> AddrRange) -> Vec<Fitted> {
+/// A range, before and after it is aligned outward: what intersects it is decided before.
+pub(super) type Range = ((u64, u64), AddrRange);
+
+/// The regions for `ranges`, which are ascending and apart when aligned.
+pub(super) fn fit(regions: &[Region], ranges: impl ExactSizeIterator<Item = Range>) -> Vec<Fitted> {
     let mut rest = regions.iter().enumerate().peekable();
     let mut out: Vec<Fitted> = Vec::with_capacity(regions.len() + ranges.len());
-    for &range in ranges {
-        let aligned = align(range);
+    for ((start, end), aligned) in ranges {
         // What no range intersects goes.
-        while rest.next_if(|(_, r)| r.end <= range.start()).is_some() {}
+        while rest.next_if(|(_, r)| r.end <= start).is_some() {}
         let first = out.len();
-        while let Some((index, r)) = rest.next_if(|(_, r)| r.start < range.end()) {
+        while let Some((index, r)) = rest.next_if(|(_, r)| r.start < end) {
             if let Some((last, _)) = out.get(first..).and_then(<[_]>::last).filter(|(last, _)| last.end != r.start) {
                 let hole = AddrRange::ordered(last.end, r.start);
                 out.push((Region::new(hole, r.sees), None));
@@ -39,8 +41,7 @@ pub(super) fn fit(regions: &[Region], ranges: &[AddrRange], align: impl Fn(AddrR
 
 /// Fits a target's regions into its spans, which are aligned.
 pub(super) fn refit(t: &mut Target) {
-    let ranges: Vec<_> = t.spans.iter().map(|s| s.range).collect();
-    let fitted = fit(&t.regions, &ranges, |range| range);
+    let fitted = fit(&t.regions, t.spans.iter().map(|s| ((s.range.start(), s.range.end()), s.range)));
     if t.probed {
         let hits = |from: Option<usize>| from.and_then(|i| t.probe_hits.get(i)).copied().unwrap_or_default();
         t.probe_hits = fitted.iter().map(|(_, from)| hits(*from)).collect();

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::merge::Merge;
 use super::score::Score;
 use super::{Classic, fit, limits};
-use crate::addr::AddrRange;
+use crate::addr::{AddrRange, align_down};
 use crate::adjust::Adjuster;
 use crate::attrs::Attrs;
 use crate::monitor::tune;
@@ -54,17 +54,16 @@ pub struct BadRanges {
 /// # Errors
 /// When a range is empty, or they are not ascending and apart. The regions stay as they were.
 pub fn set_regions(regions: &mut Vec<Region>, ranges: &[(u64, u64)], granule: u64) -> Result<(), BadRanges> {
-    let mut checked = Vec::with_capacity(ranges.len());
+    let mut aligned = Vec::with_capacity(ranges.len());
     let mut last_end = 0;
     for (index, &(start, end)) in ranges.iter().enumerate() {
-        let bad = BadRanges { index, granule };
-        let range = AddrRange::new(start, end).ok_or(bad)?;
-        let aligned = range.aligned_outward(granule).filter(|a| a.start() >= last_end).ok_or(bad)?;
-        last_end = aligned.end();
-        checked.push(range);
+        let range =
+            end.checked_next_multiple_of(granule).and_then(|end| AddrRange::new(align_down(start, granule), end));
+        let range = range.filter(|r| r.start() >= last_end).ok_or(BadRanges { index, granule })?;
+        last_end = range.end();
+        aligned.push(((start, end), range));
     }
-    let align = |range: AddrRange| range.aligned_outward(granule).unwrap_or(range);
-    *regions = fit::fit(regions, &checked, align).into_iter().map(|(r, _)| r).collect();
+    *regions = fit::fit(regions, aligned.into_iter()).into_iter().map(|(r, _)| r).collect();
     Ok(())
 }
 
