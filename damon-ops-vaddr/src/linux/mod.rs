@@ -1,0 +1,15 @@
+//! What Linux says about memory in its files: parsers of bytes, readers of paths, and the kernel's rules about ranges.
+//!
+//! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
+
+mod maps;
+mod page;
+mod smaps;
+mod thp;
+mod three_regions;
+
+pub use maps::{Device, Mapping, MapsError, Perms, parse_maps, read_maps};
+pub use page::Page;
+pub use smaps::{kernel_page_size, parse_kernel_page_size};
+pub use thp::{DEFAULT_HUGE_PAGE, huge_page_size, parse_huge_page_size};
+pub use three_regions::{ThreeRegionsError, three_regions};

@@ -1,0 +1,327 @@
+//! Arms and checks runs of sorted samples: looks at their pages in as few calls as there are far neighbours, then zaps
+//! and protects only what was accessed since the last time.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use damon_core::{AddrRange, Extent, PageFilter, Probe, Sample, Seen, passes};
+
+use super::error::OwnError;
+use super::method::{Armed, HugePages, Method, plan, seen};
+use super::stats::Stats;
+use crate::linux::Page;
+use crate::sys::{Mode, Pagemap, ScanRegion, Uffd, Zappable, Zapper};
+
+/// Samples at most so many pages apart are looked at in one call: a page in between costs 8 ns, a call 600 ns.
+const GAP: u64 = 32;
+/// A read fault may map up to so many bytes around it (`fault_around_bytes`, its default).
+const FAULT_AROUND: u64 = 64 << 10;
+/// So many samples are zapped with one flush and then protected, so that little happens in between.
+const BATCH: usize = 64;
+
+/// What arming and checking need, whatever is watched.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) pagemap: Pagemap,
+    pub(crate) zapper: Zapper,
+    pub(crate) wp: Option<Arc<Uffd>>,
+    pub(crate) rwp: Option<Arc<Uffd>>,
+    pub(crate) page: u64,
+    pub(crate) huge: u64,
+    pub(crate) huge_pages: HugePages,
+    pub(crate) stats: Stats,
+    pages: Vec<Page>,
+    zaps: Vec<AddrRange>,
+    protects: Vec<AddrRange>,
+    failed: Vec<AddrRange>,
+    regions: [ScanRegion; 64],
+}
+
+/// Memory that may be zapped, and which of its blocks were huge pages when they were last seen.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) zappable: Zappable,
+    pub(crate) method: Method,
+    pub(crate) huge_blocks: BTreeSet<u64>,
+}
+
+impl Engine {
+    pub(crate) fn new(pagemap: Pagemap, zapper: Zapper, page: u64, huge: u64) -> Self {
+        Self {
+            pagemap,
+            zapper,
+            wp: None,
+            rwp: None,
+            page,
+            huge,
+            huge_pages: HugePages::Keep,
+            stats: Stats::default(),
+            pages: Vec::new(),
+            zaps: Vec::new(),
+            protects: Vec::new(),
+            failed: Vec::new(),
+            regions: [ScanRegion::default(); 64],
+        }
+    }
+
+    pub(crate) fn uffd(&self, mode: Mode) -> Option<&Arc<Uffd>> {
+        match mode {
+            Mode::Wp => self.wp.as_ref(),
+            Mode::Rwp => self.rwp.as_ref(),
+        }
+    }
+
+    /// Arms `samples`, which lie in `range`, and appends to `out` what was armed for each.
+    pub(crate) fn arm(
+        &mut self,
+        method: Method,
+        range: AddrRange,
+        mut shared: Option<&mut Shared>,
+        samples: &[Sample],
+        out: &mut Vec<Armed>,
+    ) -> Result<(), OwnError> {
+        for (n, batch) in samples.chunks(BATCH).enumerate() {
+            let first = out.len();
+            self.look(method, range, batch)?;
+            self.zaps.clear();
+            self.protects.clear();
+            for (i, sample) in batch.iter().enumerate() {
+                let page = self.pages[i];
+                let block = Extent::of(self.huge).start(sample.addr);
+                let was_huge = shared.as_ref().is_some_and(|s| s.huge_blocks.contains(&block));
+                let mut step = plan(method, page, was_huge, self.huge_pages);
+                if let Some(shared) = shared.as_mut().filter(|_| page.any(Page::PRESENT)) {
+                    if page.any(Page::HUGE) {
+                        shared.huge_blocks.insert(block);
+                    } else if was_huge {
+                        shared.huge_blocks.remove(&block);
+                    }
+                }
+                if method == Method::Zap {
+                    let before = (n * BATCH + i).checked_sub(1).map(|b| samples[b].addr).zip(out.last().copied());
+                    step.armed = self.exactness(range, sample.addr, before)?;
+                }
+                let size = if step.armed == Armed::Block { self.huge } else { self.page };
+                let what = AddrRange::from_len(Extent::of(size).start(sample.addr), size);
+                match what.filter(|w| step.armed != Armed::No && range.intersection(*w) == Some(*w)) {
+                    Some(what) => {
+                        if step.zap {
+                            join(&mut self.zaps, what);
+                        }
+                        if step.protect {
+                            join(&mut self.protects, what);
+                        }
+                    }
+                    // Part of a huge page: arming it would split it.
+                    None => step.armed = Armed::No,
+                }
+                match step.armed {
+                    Armed::No => self.stats.refused += 1,
+                    _ if step.zap || step.protect => self.stats.armed += 1,
+                    _ => self.stats.already_armed += 1,
+                }
+                out.push(step.armed);
+            }
+            if let Some(shared) = shared.as_ref().filter(|_| !self.zaps.is_empty()) {
+                let calls = shared.zappable.zap(&self.zapper, &self.zaps);
+                self.stats.syscalls += u64::from(calls.map_err(OwnError::io("zap", self.zaps.first()))?);
+            }
+            self.protect(method, batch, &mut out[first..])?;
+        }
+        Ok(())
+    }
+
+    /// Protects what was collected. Where a registration is gone the samples are not armed: `ranges` will renew it.
+    fn protect(&mut self, method: Method, batch: &[Sample], out: &mut [Armed]) -> Result<(), OwnError> {
+        let Some(mode) = method.mode() else { return Ok(()) };
+        let Some(uffd) = self.uffd(mode).cloned() else { return Ok(()) };
+        self.failed.clear();
+        for &range in &self.protects {
+            self.stats.syscalls += 1;
+            match uffd.protect(range, mode) {
+                Ok(()) => {}
+                Err(e) if OwnError::is_transient(&e) => return Err(OwnError::io("protect", Some(&range))(e)),
+                Err(_) => self.failed.push(range),
+            }
+        }
+        if !self.failed.is_empty() {
+            for (sample, armed) in batch.iter().zip(out) {
+                if self.failed.iter().any(|r| r.contains(sample.addr)) && *armed != Armed::No {
+                    *armed = Armed::No;
+                    self.stats.refused += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills in what was seen of `samples`, which lie in `range` and of which `armed` was armed. True if any page is
+    /// not what it was when it was armed.
+    pub(crate) fn check(
+        &mut self,
+        method: Method,
+        range: AddrRange,
+        samples: &mut [Sample],
+        armed: &[Armed],
+    ) -> Result<bool, OwnError> {
+        self.look(method, range, samples)?;
+        let mut lost = false;
+        for ((sample, &armed), &page) in samples.iter_mut().zip(armed).zip(&self.pages) {
+            sample.seen = seen(method, armed, page);
+            sample.extent = Extent::of(match armed {
+                Armed::Blurred if sample.seen.is_access() => FAULT_AROUND,
+                _ if page.any(Page::HUGE) => self.huge,
+                _ => self.page,
+            });
+            lost |= sample.seen == Seen::Unknown && armed != Armed::No;
+            self.stats.unknown += u64::from(sample.seen == Seen::Unknown);
+        }
+        self.stats.checks += samples.len() as u64;
+        Ok(lost)
+    }
+
+    /// Fills in which probes the pages of `samples`, looked at before or not, pass.
+    pub(crate) fn probe(
+        &mut self,
+        method: Method,
+        range: AddrRange,
+        samples: &mut [Sample],
+        probes: &[Probe],
+    ) -> Result<(), OwnError> {
+        self.look(method, range, samples)?;
+        let anon = !method.is_for_shared();
+        for (sample, &page) in samples.iter_mut().zip(&self.pages) {
+            let size = if page.any(Page::HUGE) { self.huge } else { self.page };
+            for (i, probe) in probes.iter().enumerate() {
+                // What cannot be known here is true of no page, whichever way it is asked.
+                let known = |p| matches!(p, PageFilter::Anon | PageFilter::HugepageSize { .. });
+                let has = |p| match p {
+                    PageFilter::Anon => anon,
+                    PageFilter::HugepageSize { min, max } => (min..=max).contains(&size),
+                    _ => false,
+                };
+                let pass = page.is_mapped() && probe.filters.iter().all(|f| known(f.page));
+                sample.attrs |= u8::from(pass && passes(&probe.filters, has)) << (i & 7);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out about the page of each sample.
+    fn look(&mut self, method: Method, range: AddrRange, samples: &[Sample]) -> Result<(), OwnError> {
+        self.pages.clear();
+        self.pages.resize(samples.len(), Page::UNMAPPED);
+        let mut from = 0;
+        while from < samples.len() {
+            let mut to = from + 1;
+            while to < samples.len() && samples[to].addr - samples[to - 1].addr <= GAP * self.page {
+                to += 1;
+            }
+            let start = self.page_of(samples[from].addr);
+            let end = self.page_of(samples[to - 1].addr) + self.page;
+            if let Some(run) = AddrRange::new(start, end).and_then(|run| run.intersection(range)) {
+                let error = OwnError::io("look at", Some(&run));
+                match method {
+                    Method::Zap => self.look_by_word(run, samples, from..to).map_err(error)?,
+                    _ => self.look_by_scan(method, run, samples, from..to).map_err(error)?,
+                }
+            }
+            from = to;
+        }
+        Ok(())
+    }
+
+    fn look_by_scan(
+        &mut self,
+        method: Method,
+        run: AddrRange,
+        samples: &[Sample],
+        which: std::ops::Range<usize>,
+    ) -> io::Result<()> {
+        let base = Page::WP_ALLOWED | Page::WRITTEN | Page::PRESENT | Page::SWAPPED | Page::ZERO | Page::HUGE;
+        let wanted = if method == Method::RwpAsync { base | Page::ACCESSED } else { base };
+        let (mut next, mut at) = (which.start, run);
+        loop {
+            self.stats.syscalls += 1;
+            let (n, walked) = self.pagemap.scan(at, wanted, &mut self.regions)?;
+            for region in &self.regions[..n] {
+                while next < which.end && samples[next].addr < region.end {
+                    if samples[next].addr >= region.start {
+                        self.pages[next] = Page::from_scan(region.categories);
+                    }
+                    next += 1;
+                }
+            }
+            match AddrRange::new(walked, run.end()) {
+                Some(rest) if walked > at.start() => at = rest,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn look_by_word(&mut self, run: AddrRange, samples: &[Sample], which: std::ops::Range<usize>) -> io::Result<()> {
+        let mut words = [Page::UNMAPPED; 64];
+        let span = words.len() as u64 * self.page;
+        let mut next = which.start;
+        while next < which.end {
+            let start = self.page_of(samples[next].addr);
+            let n = ((run.end() - start).min(span) / self.page) as usize;
+            self.stats.syscalls += 1;
+            self.pagemap.read(start, &mut words[..n])?;
+            while next < which.end && samples[next].addr - start < span {
+                self.pages[next] = words[((samples[next].addr - start) / self.page) as usize];
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// How exactly zapping alone sees the page at `addr`: not at all if the sample `before` shares its block; in a blur
+    /// if a neighbour is missing, whose reads would bring this page back too.
+    fn exactness(&mut self, range: AddrRange, addr: u64, before: Option<(u64, Armed)>) -> Result<Armed, OwnError> {
+        let block = Extent::of(FAULT_AROUND);
+        if let Some((before, armed)) = before.filter(|b| block.start(b.0) == block.start(addr)) {
+            return Ok(if self.page_of(before) == self.page_of(addr) { armed } else { Armed::No });
+        }
+        let around = AddrRange::from_len(block.start(addr), FAULT_AROUND);
+        let Some(around) = around.and_then(|a| a.intersection(range)) else { return Ok(Armed::No) };
+        let mut words = [Page::UNMAPPED; 16];
+        let n = ((around.size() / self.page) as usize).min(words.len());
+        self.stats.syscalls += 1;
+        self.pagemap.read(around.start(), &mut words[..n]).map_err(OwnError::io("look at", Some(&around)))?;
+        let own = ((self.page_of(addr) - around.start()) / self.page) as usize;
+        let missing = words[..n].iter().enumerate().any(|(i, page)| i != own && !page.any(Page::PRESENT));
+        Ok(if missing { Armed::Blurred } else { Armed::Page })
+    }
+
+    fn page_of(&self, addr: u64) -> u64 {
+        Extent::of(self.page).start(addr)
+    }
+}
+
+/// Appends `range`, joined with the last one where they touch or are the same.
+fn join(ranges: &mut Vec<AddrRange>, range: AddrRange) {
+    if let Some(last) = ranges.last_mut().filter(|last| range.start() <= last.end()) {
+        if let Some(both) = AddrRange::new(last.start(), last.end().max(range.end())) {
+            *last = both;
+        }
+    } else {
+        ranges.push(range);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_joined() {
+        let r = |a, b| AddrRange::new(a, b).unwrap();
+        let mut out = Vec::new();
+        for range in [r(0, 4), r(4, 8), r(4, 8), r(12, 16)] {
+            join(&mut out, range);
+        }
+        assert_eq!(out, [r(0, 8), r(12, 16)]);
+    }
+}

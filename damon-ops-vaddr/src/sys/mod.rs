@@ -1,0 +1,63 @@
+//! The kernel's calls that need `unsafe`, each behind a signature that no caller can break memory safety with.
+//!
+//! Dropping pages from the page table needs a [`Zappable`]: a mapping that the library owns, or a promise.
+#![allow(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+mod absent;
+#[cfg(target_os = "linux")]
+mod map;
+#[cfg(target_os = "linux")]
+mod pagemap;
+mod promise;
+#[cfg(target_os = "linux")]
+mod uffd;
+#[cfg(target_os = "linux")]
+mod zap;
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use absent::{Pagemap, Uffd, Zapper, page_size};
+#[cfg(not(target_os = "linux"))]
+pub use absent::{PrivateMap, SharedMap};
+#[cfg(target_os = "linux")]
+pub(crate) use map::page_size;
+#[cfg(target_os = "linux")]
+pub use map::{PrivateMap, SharedMap};
+#[cfg(target_os = "linux")]
+pub(crate) use pagemap::Pagemap;
+pub use promise::Guard;
+pub(crate) use promise::Zappable;
+#[cfg(target_os = "linux")]
+pub(crate) use uffd::Uffd;
+#[cfg(target_os = "linux")]
+pub(crate) use zap::Zapper;
+
+/// Userfaultfd features by their bits (`include/uapi/linux/userfaultfd.h`, Linux 7.3).
+pub(crate) mod feature {
+    /// Write protection of shmem and hugetlbfs.
+    pub(crate) const WP_SHMEM: u64 = 1 << 12;
+    /// The kernel resolves write faults by itself.
+    pub(crate) const WP_ASYNC: u64 = 1 << 15;
+    /// Protection of reads and writes.
+    pub(crate) const RWP: u64 = 1 << 17;
+    /// The kernel resolves those faults by itself.
+    pub(crate) const RWP_ASYNC: u64 = 1 << 18;
+}
+
+/// What a range is registered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Write protection.
+    Wp,
+    /// Protection of reads and writes.
+    Rwp,
+}
+
+/// A run of pages of equal categories, as `PAGEMAP_SCAN` returns it.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct ScanRegion {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) categories: u64,
+}

@@ -1,0 +1,76 @@
+//! `/proc/self/pagemap`: what is in the page table, read word by word or asked for by category.
+//!
+//! Counterpart: `fs/proc/task_mmu.c`, Linux 7.3.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+
+use damon_core::AddrRange;
+
+use super::ScanRegion;
+use crate::linux::Page;
+
+/// `struct pm_scan_arg`.
+#[derive(Default)]
+#[repr(C)]
+struct ScanArg {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+const PAGEMAP_SCAN: libc::Ioctl = libc::_IOWR::<ScanArg>(b'f' as u32, 16);
+
+/// The page table of the process that opened it.
+#[derive(Debug)]
+pub(crate) struct Pagemap {
+    file: File,
+    page: u64,
+}
+
+impl Pagemap {
+    pub(crate) fn open(page: u64) -> io::Result<Self> {
+        File::open("/proc/self/pagemap").map(|file| Self { file, page })
+    }
+
+    /// The words of `out.len()` pages from the one at `addr`.
+    pub(crate) fn read(&self, addr: u64, out: &mut [Page]) -> io::Result<()> {
+        let mut bytes = [0u8; 512];
+        for (i, chunk) in out.chunks_mut(64).enumerate() {
+            let bytes = &mut bytes[..chunk.len() * 8];
+            self.file.read_exact_at(bytes, (addr / self.page + i as u64 * 64) * 8)?;
+            for (page, word) in chunk.iter_mut().zip(bytes.chunks_exact(8)) {
+                *page = Page::from_pagemap(word.try_into().map_or(0, u64::from_ne_bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// The categories of the mapped pages of `range`, those in `wanted` only, as runs in `out`: how many runs, and up to
+    /// which address. It reads and changes nothing.
+    pub(crate) fn scan(&self, range: AddrRange, wanted: u64, out: &mut [ScanRegion]) -> io::Result<(usize, u64)> {
+        let mut arg = ScanArg {
+            size: size_of::<ScanArg>() as u64,
+            start: range.start(),
+            end: range.end(),
+            vec: out.as_mut_ptr() as u64,
+            vec_len: out.len() as u64,
+            return_mask: wanted,
+            ..ScanArg::default()
+        };
+        // SAFETY: `arg` is what the call expects, and `vec` has room for `vec_len` regions.
+        let n = unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut arg) };
+        usize::try_from(n).map(|n| (n, arg.walk_end)).map_err(|_| io::Error::last_os_error())
+    }
+}
