@@ -1,8 +1,8 @@
 //! Drives a DAMON monitor: the step loop, and the worker thread around it.
 //!
-//! [`damon_core::Monitor`] counts; this crate decides when. [`Context`] is the one loop as a value: it ends and begins
-//! sampling windows, tries again where the backend asks for it, and keeps monitoring within a CPU budget. Anything may
-//! drive it: [`Kdamond`] is a thread that does, an async task or a simulation are others.
+//! [`damon_core::Monitor`] counts; this crate decides when. [`Context`] is the one loop as a value: it ends and
+//! begins sampling windows, tries again where the backend asks for it, and keeps monitoring within a CPU budget.
+//! Anything may drive it: [`Kdamond`] is a thread that does, an async task or a simulation are others.
 //!
 //! ```text
 //!   Kdamond ──┐

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{Fake, FakeError, MS, SIZE, context};
 use damon_core::AttrsSpec;
 use damos::Kdamond;
-use damos::context::StepError;
+use damos::context::{Budget, StepError};
 use damos::runner::{StopError, WorkerGone};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -234,6 +234,23 @@ fn time_spent_in_closures_is_not_charged_to_monitoring() {
     wait_for("a window after it", || kdamond.with(|c| c.health().windows).unwrap() > windows + 1);
     let used = kdamond.with(|c| c.health().cpu).unwrap() - before;
     assert!(used < 50 * MS, "{used:?}");
+}
+
+#[test]
+fn the_budget_goes_by_the_cpu_time_that_the_thread_has_really_used() {
+    let fake = Fake::new();
+    fake.state().spin = MS;
+    let spec = AttrsSpec { sampling: 5 * MS, aggregation: 50 * MS, update: 100 * MS, ..Default::default() };
+    let c = context(spec, &fake).with_budget(Budget { cpu_permille: 50, ..Default::default() }).unwrap();
+    let kdamond = Kdamond::spawn(c).unwrap();
+    wait_for("a longer interval, and a cost within the budget", || {
+        let health = kdamond.with(|c| *c.health()).unwrap();
+        health.stretch_permille >= 3_000 && (1..=50).contains(&health.cpu_permille)
+    });
+    fake.state().spin = Duration::ZERO;
+    wait_for("the interval that was written", || {
+        kdamond.with(|c| c.monitor().attrs().sampling() == 5 * MS && c.health().stretch_permille == 1_000).unwrap()
+    });
 }
 
 #[cfg(target_os = "linux")]

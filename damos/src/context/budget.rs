@@ -1,15 +1,16 @@
 //! How much monitoring may cost, and the arithmetic that keeps it to that: numbers in, numbers out.
 //!
-//! What a window costs is taken to be as it was in the period measured last, and to grow with its checks; the sampling
-//! interval follows from it. Costs of another shape (a look at the mappings once a second) take a few periods more.
+//! What a window costs is taken to be as it was in the period measured last, and to grow with its checks; the
+//! sampling interval follows from it. Costs of another shape (a look at the mappings once a second) take a few
+//! periods more.
 
 use core::time::Duration;
 
 /// How much CPU monitoring may use, as a person writes it. The default is 3% of one CPU.
 ///
 /// The budget is kept by sampling less often and, where that is not enough, by checking fewer addresses. Nothing
-/// changes while the cost is between 80% and 100% of the budget; when it is cheaper, what was taken is given back, but
-/// never more than what the attributes say.
+/// changes while the cost is between 80% and 100% of the budget; when it is cheaper, what was taken is given back,
+/// but never more than what the attributes say.
 ///
 /// ```
 /// use damos::context::Budget;
@@ -24,8 +25,8 @@ pub struct Budget {
     /// `max_sampling` holds instead. At least a microsecond; shorter than the interval that was asked for means that
     /// intervals are never stretched. Default 1 s.
     pub max_sampling: Duration,
-    /// What it costs the watched program to touch an armed address: counted for each check that finds an access. About
-    /// 2 µs where checks rest on page faults, nothing where they read accessed bits. Default 0.
+    /// What it costs the watched program to touch an armed address: counted for each check that finds an access.
+    /// About 2 µs where checks rest on page faults, nothing where they read accessed bits. Default 0.
     pub fault_cost: Duration,
 }
 
@@ -111,9 +112,9 @@ impl Usage {
 
 /// The level to go on with after `usage` was measured at `level`, under a budget of `permille` of one CPU.
 ///
-/// Above the budget it takes as much as is predicted to bring the cost to nine tenths of it. Below eight tenths it gives
-/// back as much, but no more than half of the interval or as many checks again at a time, so that one quiet period does
-/// not undo what a busy one asked for. In between it leaves everything alone.
+/// Above the budget it takes as much as is predicted to bring the cost to nine tenths of it. Below eight tenths it
+/// gives back as much, but no more than half of the interval or as many checks again at a time, so that one quiet
+/// period does not undo what a busy one asked for. In between it leaves everything alone.
 pub(super) fn adjust(level: Level, limits: &Limits, permille: u32, usage: &Usage) -> Level {
     if usage.windows == 0 || usage.elapsed_ns == 0 {
         return level;
@@ -145,7 +146,8 @@ fn predict(level: Level, limits: &Limits, budget: u128, window_ns: u128, usage: 
     let (min_us, max_us) = limits.sampling_us;
     let (min_checks, max_checks) = limits.checks;
     let checks = u128::from(usage.checks / usage.windows).max(1);
-    // Windows that come near the level's limit would have more checks without it: as many as allowed, for all we know.
+    // Windows that come near the level's limit would have more checks without it: as many as allowed, for all we
+    // know.
     let held_down = level.checks < max_checks && checks * 10 >= u128::from(level.checks) * 9;
     let free_ns = if held_down { window_ns * u128::from(max_checks) / checks } else { window_ns };
     // ns of a window / (budget × 9/10), as µs: 1,000 for "per mille", 1/1,000 for the unit.
@@ -168,7 +170,8 @@ mod tests {
 
     const LIMITS: Limits = Limits { sampling_us: (5_000, 1_000_000), checks: (10, 1_000) };
 
-    /// A monitor whose windows cost `fixed_ns`, and `check_ns` for each of as many checks as it has `regions`, up to the level's.
+    /// A monitor whose windows cost `fixed_ns`, and `check_ns` for each of as many checks as it has `regions`, up
+    /// to the level's.
     struct Model {
         fixed_ns: u64,
         check_ns: u64,

@@ -32,10 +32,11 @@ pub struct Health {
     pub retries: u64,
     /// CPU time that stepping has used.
     pub cpu: Duration,
-    /// The same over the period measured last (an update interval, but whole aggregations), as thousandths of one CPU and
-    /// with what the budget counts for faults.
+    /// The same over the period measured last (an update interval, but whole aggregations), as thousandths of one
+    /// CPU and with what the budget counts for faults.
     pub cpu_permille: u32,
-    /// The shortest sampling interval as thousandths of what the attributes say: 1,000 unless the budget stretches it.
+    /// The shortest sampling interval as thousandths of what the attributes say: 1,000 unless the budget stretches
+    /// it.
     pub stretch_permille: u32,
     /// To how many checks a window the budget holds it down, if it does.
     pub held_checks: Option<usize>,

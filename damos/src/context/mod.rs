@@ -20,8 +20,8 @@ pub use retry::{Retry, StepError};
 
 /// A monitor and the backend that it watches through, stepped by whoever has a clock.
 ///
-/// A step ends the sampling window that is due, shows a finished aggregation, keeps the overhead budget, begins the next
-/// window and says when to step again. It never sleeps, and stepping too early or too late is harmless.
+/// A step ends the sampling window that is due, shows a finished aggregation, keeps the overhead budget, begins the
+/// next window and says when to step again. It never sleeps, and stepping too early or too late is harmless.
 ///
 /// ```
 /// use std::time::Duration;
@@ -89,8 +89,8 @@ impl<O: Ops> Context<O> {
 
     /// Ends the window if it is due, and begins the next.
     ///
-    /// `now` is the driver's clock, and `cpu_used` the CPU time that stepping has taken, or that the thread that steps
-    /// has used, since any start: only its growth counts. [`Duration::ZERO`] will do without a budget.
+    /// `now` is the driver's clock, and `cpu_used` the CPU time that stepping has taken, or that the thread that
+    /// steps has used, since any start: only its growth counts. [`Duration::ZERO`] will do without a budget.
     ///
     /// # Errors
     /// When the backend failed for good, or too often in a row; see [`Retry`].
@@ -172,8 +172,8 @@ impl<O: Ops> Context<O> {
         }
     }
 
-    /// Takes new attributes, as [`Monitor::commit`] does. What the budget has taken holds on top of them; tuned intervals
-    /// start from the `sampling` that the attributes say.
+    /// Takes new attributes, as [`Monitor::commit`] does. What the budget has taken holds on top of them; tuned
+    /// intervals start from the `sampling` that the attributes say.
     pub fn commit(&mut self, attrs: Attrs) {
         let sampling = attrs.sampling();
         self.keeper.rewrite(attrs);
@@ -229,13 +229,14 @@ impl<O> Context<O> {
         self.last_window.as_ref()
     }
 
-    /// The targets and regions. In the middle of an aggregation their counts are those of the windows so far: a finished one is shown to
-    /// [`step_with`](Self::step_with).
+    /// The targets and regions. In the middle of an aggregation their counts are those of the windows so far: a
+    /// finished one is shown by [`step_with`](Self::step_with).
     pub fn view(&self) -> View<'_> {
         self.monitor.view()
     }
 
-    /// The attributes as they were written, without what the tuner and the budget made of them: those are the [`monitor`](Self::monitor)'s.
+    /// The attributes as they were written. What the tuner and the budget made of them are those of the
+    /// [`monitor`](Self::monitor).
     pub const fn attrs(&self) -> &Attrs {
         self.keeper.wrote()
     }
@@ -250,7 +251,8 @@ impl<O> Context<O> {
         &self.monitor
     }
 
-    /// The monitor, to change targets and to report accesses. Attributes are committed, and pausing is done, through the context.
+    /// The monitor, to change targets and to report accesses. Attributes are committed through the context, whose
+    /// budget would overwrite others.
     pub const fn monitor_mut(&mut self) -> &mut Monitor {
         &mut self.monitor
     }

@@ -7,7 +7,7 @@ use damon_core::Fault;
 
 /// How errors that the backend calls transient are tried again, as a person writes it.
 ///
-/// The default waits 1 ms, then twice as long each time up to 1 s, and gives up at the 16th error in a row, after 6 s.
+/// The default waits 1 ms, then twice as long each time up to 1 s, and gives up at the 16th error in a row: after 6 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Give up at so many errors in a row; 0 and 1 mean that nothing is tried again.

@@ -31,7 +31,8 @@ pub enum WorkerGone<E: Error + 'static> {
     /// It has ended by a panic, of its backend or of the closure that it calls at aggregations.
     #[error("the monitor's thread has panicked")]
     Panicked,
-    /// It is the calling thread itself, which would wait for its own answer: use the context that the closure was given.
+    /// It is the calling thread itself, which would wait for its own answer: use the context that the closure was
+    /// given.
     #[error("called on the monitor's own thread, which would wait for itself; use the context the closure was given")]
     OwnThread,
 }

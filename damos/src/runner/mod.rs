@@ -23,9 +23,9 @@ pub use error::{SpawnError, StopError, WorkerGone};
 
 /// A thread that monitors until it is stopped, dropped, or its backend fails for good.
 ///
-/// It is named `kdamond.N`, blocks all signals, and sleeps to absolute deadlines, so that lateness does not add up. The
-/// CPU time it uses goes into the context's [`Health`](crate::context::Health) and budget; that of the closures it was
-/// handed does not.
+/// It is named `kdamond.N`, blocks all signals, and sleeps to absolute deadlines, so that lateness does not add up.
+/// The CPU time it uses goes into the context's [`Health`](crate::context::Health) and budget; that of the closures
+/// it was handed does not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,8 +71,8 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
         Self::spawn_with(context, |_| ())
     }
 
-    /// The same; `look` is called in the worker at the end of each aggregation, when the regions are a finished snapshot, as by
-    /// [`Context::step_with`].
+    /// The same; `look` is called in the worker at the end of each aggregation, when the regions are a finished
+    /// snapshot, as by [`Context::step_with`].
     ///
     /// It holds up monitoring for as long as it takes. If it panics, the worker ends, as with a panic of the backend.
     ///
@@ -93,9 +93,9 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
     /// Runs `f` in the worker, between two steps, with the context to itself, and gives its result.
     ///
     /// The worker wakes up for it: the wait is for a step or another closure that is running, not for the sampling
-    /// interval. Counts are those of whole windows. A window under way goes on afterwards, unless `f` changes attributes or
-    /// targets: then it is given up and the next one begins. Monitoring is held up while `f` runs; a window that gets late
-    /// by it is counted as late.
+    /// interval. Counts are those of whole windows. A window under way goes on afterwards, unless `f` changes
+    /// attributes or targets: then it is given up and the next one begins. Monitoring is held up while `f` runs; a
+    /// window that gets late by it is counted as late.
     ///
     /// If `f` panics, the panic goes on in the caller. The worker lives on, with the context as `f` left it.
     ///
@@ -115,9 +115,7 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
             // The caller waits for it below.
             let _ = answer.send(result);
         };
-        if self.commands.send(Command::Call(Box::new(call))).is_err() {
-            return Err(self.shared.gone());
-        }
+        self.send(Command::Call(Box::new(call)));
         match answered.recv() {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(panic)) => resume_unwind(panic),
@@ -144,7 +142,8 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
     /// Ends the worker and gives the context back. Closures handed in before are still run.
     ///
     /// # Panics
-    /// If the worker has ended by a panic, of the backend or of the closure given to [`spawn_with`](Self::spawn_with): it goes on here.
+    /// If the worker has ended by a panic, of the backend or of the closure given to
+    /// [`spawn_with`](Self::spawn_with): it goes on here.
     ///
     /// # Errors
     /// When the worker has ended before, with an error of its backend: the context comes back beside it.
@@ -165,9 +164,11 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
 }
 
 impl<O: Ops> Kdamond<O> {
-    /// The last aggregation that ended, if there was one yet. It waits neither for the worker nor for a closure that it runs.
+    /// The last aggregation that ended, if there was one yet. It waits neither for the worker nor for a closure
+    /// that it runs.
     ///
-    /// Snapshots that nobody holds any more are written over: a program that keeps none for long costs no allocations.
+    /// Snapshots that nobody holds any more are written over: a program that keeps none for long costs no
+    /// allocations.
     pub fn latest(&self) -> Option<Arc<Snapshot>> {
         self.shared.latest()
     }
@@ -181,14 +182,20 @@ impl<O: Ops> Kdamond<O> {
         self.thread.as_ref().is_some_and(|t| t.thread().id() == thread::current().id())
     }
 
-    fn join(&mut self) -> Option<Result<Ended<O>, Box<dyn Any + Send>>> {
-        let thread = self.thread.take()?;
-        // Refused if it has ended already.
-        let _ = self.commands.send(Command::Stop);
-        Some(thread.join())
+    fn send(&self, command: Command<O>) {
+        // Refused if the worker has ended: the command is dropped, and with it whatever waits for its answer.
+        let _ = self.commands.send(command);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
-    /// The thread, to name it or to set its affinity by its id.
+    fn join(&mut self) -> Option<Result<Ended<O>, Box<dyn Any + Send>>> {
+        self.send(Command::Stop);
+        self.thread.take().map(JoinHandle::join)
+    }
+
+    /// The thread. What only it can do for itself (affinity, priority) is done in a closure.
     pub fn thread(&self) -> Option<&Thread> {
         self.thread.as_ref().map(JoinHandle::thread)
     }
@@ -201,11 +208,11 @@ impl<O: Ops> fmt::Debug for Kdamond<O> {
 }
 
 impl<O: Ops> Drop for Kdamond<O> {
-    /// Ends the worker and waits for it. An error or panic that it ended with is dropped too. On the worker's own thread it
-    /// does not wait: the worker ends when it comes back to its loop.
+    /// Ends the worker and waits for it. An error or panic that it ended with is dropped too. On the worker's own
+    /// thread it does not wait: the worker ends when it comes back to its loop.
     fn drop(&mut self) {
         if self.on_worker() {
-            let _ = self.commands.send(Command::Stop);
+            self.send(Command::Stop);
         } else {
             drop(self.join());
         }

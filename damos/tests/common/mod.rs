@@ -29,6 +29,8 @@ pub struct State {
     pub busy_checks: u32,
     pub broken: bool,
     pub panics: bool,
+    /// CPU time that each check of a window takes.
+    pub spin: Duration,
     pub events: Vec<TargetEvent>,
     /// So far.
     pub checks: u64,
@@ -88,6 +90,8 @@ impl Ops for Fake {
             state.busy_checks -= 1;
             return Err(FakeError::Busy);
         }
+        let start = damos::clock::thread_cpu_time();
+        while damos::clock::thread_cpu_time() - start < state.spin {}
         state.checks += samples.len() as u64;
         for s in samples {
             s.seen = if state.hot.contains(&s.addr) { Seen::Accessed } else { Seen::Idle };
