@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::addr::{AddrRange, align_down};
 use crate::attrs::MAX_PROBES;
 use crate::control::rescale;
-use crate::ops::Span;
+use crate::ops::{Extent, Span};
 use crate::region::{Region, weighted_mean};
 
 /// The name of a target within a monitor. Backends choose it; it need not be a pid, and a pid that is used again must
@@ -202,7 +202,7 @@ impl Target {
         }
     }
 
-    /// Moves the ends of regions to multiples of `granule`; its spans are void until they are read again.
+    /// Moves the ends of regions, and with them the spans, to multiples of `granule`.
     pub(crate) fn realign(&mut self, granule: u64) {
         for r in &mut self.regions {
             (r.start, r.end) = (align_down(r.start, granule), align_down(r.end, granule));
@@ -211,6 +211,30 @@ impl Target {
         self.probe_hits.retain(|_| kept.next().unwrap_or(false));
         self.regions.retain(|r| r.start < r.end);
         self.spans.clear();
+        for r in &self.regions {
+            match self.spans.last_mut() {
+                Some(last) if last.range.end() == r.start && last.sees == r.sees => {
+                    last.range = AddrRange::ordered(last.range.start(), r.end);
+                }
+                _ => self.spans.push(Span { range: r.range(), sees: r.sees }),
+            }
+        }
+    }
+
+    /// Moves edges between regions that touch to where the blocks begin that checks observed: a huge page across an edge
+    /// would be seen on both sides of it.
+    pub(crate) fn align_to_extents(&mut self) {
+        for i in 1..self.regions.len() {
+            let [l, r] = &mut self.regions[i - 1..=i] else { return };
+            let extent = l.extent.max(r.extent);
+            if extent > Extent::GRANULE && l.end == r.start && l.sees == r.sees {
+                let (below, above) = (extent.start(l.end), extent.start(l.end).saturating_add(extent.bytes()));
+                let nearest = if l.end - below <= above - l.end { below } else { above };
+                if let Some(edge) = [nearest, below, above].into_iter().find(|&at| l.start < at && at < r.end) {
+                    (l.end, r.start) = (edge, edge);
+                }
+            }
+        }
     }
 
     /// What cuts are multiples of: the granule, or what the target's own smallest region asks for.

@@ -4,6 +4,8 @@
 
 mod edit;
 mod refit;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tune;
 mod update;
 mod window;

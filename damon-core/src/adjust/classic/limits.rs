@@ -27,13 +27,18 @@ pub(super) fn of_target(size_limit: u64, attrs: &Attrs, t: &Target) -> u64 {
     align_down(size_limit.min(user), unit).max(unit)
 }
 
-/// Cuts that leave no region larger than `limit`.
+/// Cuts that leave no region larger than `limit`, or than one block that a check observes.
 pub(super) fn cuts_above(limit: u64, regions: &[Region], cuts: &mut Vec<Cut>) {
     for (index, r) in regions.iter().enumerate().filter(|(_, r)| r.size() > limit && r.sees != Sees::Nothing) {
-        let mut at = r.start;
-        while r.end - at > limit {
-            at += limit;
+        let block = r.extent.bytes();
+        let mut start = r.start;
+        while r.end - start > limit.max(block) {
+            let at = match align_down(start + limit, block) {
+                at if at > start => at,
+                _ => r.extent.start(start) + block,
+            };
             cuts.push(Cut { index, at });
+            start = at;
         }
     }
 }

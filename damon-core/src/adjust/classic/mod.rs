@@ -53,6 +53,7 @@ impl Adjuster for Classic {
     }
 
     fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
+        targets.iter_mut().for_each(Target::align_to_extents);
         let score = Score::of(attrs);
         let highest = targets.iter().map(|t| score.highest(t)).max().unwrap_or(0);
         let merge = merge::Merge {

@@ -1,0 +1,135 @@
+//! What reports prove, and what they do not.
+
+use super::*;
+use crate::report::{Access, AccessKind, Space};
+use crate::rng::Rng;
+
+/// A target of 64 MiB that is known by reports alone.
+fn reported() -> (Monitor, Fake, Instant) {
+    let mut m = Monitor::new(Attrs::default(), 7);
+    m.add_target(TargetSpec { ranges: vec![crate::AddrRange::new(0, 64 * MIB).unwrap()], ..TargetSpec::new(T) });
+    (m, Fake::default(), Instant::ZERO)
+}
+
+fn access(kind: AccessKind, addr: u64, len: u64) -> Access {
+    Access { kind, ..Access::new(T, addr, len) }
+}
+
+#[test]
+fn where_it_covers_a_sample_a_report_decides_it() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(64 * MIB, 0..0), Instant::ZERO);
+    for _ in 0..19 {
+        m.report_access(access(AccessKind::Write, 0, 16 * MIB));
+        m.report_access(access(AccessKind::Idle, 0, 64 * MIB));
+        let _ = window(&mut m, &mut ops, &mut now);
+    }
+    let written: u64 = regions(&m).iter().filter(|r| r.nr_writes == 19).map(Region::size).sum();
+    let none: u64 = regions(&m).iter().filter(|r| r.nr_accesses == 0).map(Region::size).sum();
+    // The region across the edge has some of both.
+    assert!(written + none >= 57 * MIB && written >= 12 * MIB && none >= 40 * MIB, "{written} {none}");
+}
+
+#[test]
+fn accessed_beats_known_idle_whoever_says_so() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(MIB, 0..MIB), Instant::ZERO);
+    m.report_access(access(AccessKind::Idle, 0, MIB));
+    let _ = window(&mut m, &mut ops, &mut now);
+    assert!(regions(&m).iter().all(|r| r.nr_accesses == 1), "the check saw an access");
+    ops.hot.clear();
+    ops.seen = Some(Seen::Unknown);
+    m.report_access(access(AccessKind::Idle, 0, MIB));
+    let _ = window(&mut m, &mut ops, &mut now);
+    assert!(regions(&m).iter().all(|r| r.nr_samples == 2 && r.nr_accesses == 1), "idle where no check could tell");
+}
+
+#[test]
+fn as_the_only_source_they_add_the_covered_part_of_each_region() {
+    let (mut m, mut ops, mut now) = reported();
+    for _ in 0..20 {
+        // Twice the same bytes are covered once, whatever their weight.
+        for _ in 0..2 {
+            m.report_access(Access { weight: 1_000, ..access(AccessKind::Read, 0, 32 * MIB) });
+        }
+        let (Window::Counted(s) | Window::Aggregated(s)) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+        assert_eq!((s.reports, s.events, s.checks), (2, 2_000, 0));
+    }
+    let accessed: u64 = regions(&m).iter().map(|r| r.size() * u64::from(r.nr_accesses) / 20).sum();
+    assert!(accessed.abs_diff(32 * MIB) < MIB, "{accessed}");
+    assert!(regions(&m).iter().all(|r| r.nr_samples == 20 && r.nr_writes == 0));
+}
+
+#[test]
+fn a_single_hot_page_does_not_make_a_region_hot() {
+    let (mut m, mut ops, mut now) = reported();
+    for _ in 0..200 {
+        m.report_access(access(AccessKind::Write, 5 * MIB, 4096));
+        let _ = window(&mut m, &mut ops, &mut now);
+    }
+    let hot: u64 = regions(&m).iter().filter(|r| r.nr_accesses > 0).map(Region::size).sum();
+    assert!(hot <= MIB, "{hot}");
+}
+
+#[test]
+fn within_a_window_order_means_nothing() {
+    let mut rng = Rng::new(3);
+    let kinds = [AccessKind::Access, AccessKind::Read, AccessKind::Write, AccessKind::Idle];
+    let mut batch: Vec<_> = (0..200).map(|i| access(kinds[i % 4], rng.below(64 * MIB), rng.below(4 * MIB))).collect();
+    let mut run = |shuffle: bool| {
+        let mut m = monitor(Attrs::default());
+        let (mut ops, mut now) = (Fake::new(64 * MIB, 0..8 * MIB), Instant::ZERO);
+        for _ in 0..40 {
+            if shuffle {
+                for i in (1..batch.len()).rev() {
+                    batch.swap(i, rng.below(i as u64 + 1) as usize);
+                }
+            }
+            batch.iter().for_each(|&a| m.report_access(a));
+            let _ = window(&mut m, &mut ops, &mut now);
+        }
+        regions(&m)
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn foreign_spaces_are_resolved_and_what_is_not_watched_is_counted() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
+    let of = |space, addr| Access { space, ..Access::new(T, addr, 64) };
+    for a in [
+        of(Space::Process(42), 0),
+        of(Space::Process(43), 0),
+        of(Space::Custom(1), 0),
+        of(Space::Target(TargetId::new(9)), 0),
+        of(Space::Target(T), MIB),
+        of(Space::Target(T), u64::MAX),
+    ] {
+        m.report_access(a);
+    }
+    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    assert_eq!((s.reports, s.reports_outside, s.reports_lost), (1, 5, 0));
+}
+
+#[test]
+fn lengths_that_overflow_end_at_the_end_and_zero_is_one_byte() {
+    let (mut m, mut ops, mut now) = reported();
+    m.report_access(access(AccessKind::Access, 63 * MIB, u64::MAX));
+    m.report_access(access(AccessKind::Access, 0, 0));
+    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    assert_eq!((s.reports, s.reports_outside), (2, 0));
+}
+
+#[test]
+fn what_does_not_fit_is_lost_and_counted() {
+    let (mut m, mut ops, mut now) = reported();
+    for i in 0..70_000 {
+        m.report_access(access(AccessKind::Access, i, 1));
+    }
+    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    assert_eq!(s.reports + s.reports_lost, 70_000);
+    assert!(s.reports_lost > 0);
+    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    assert_eq!((s.reports, s.reports_lost), (0, 0), "counted once");
+}
