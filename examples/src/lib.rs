@@ -1,7 +1,10 @@
 //! What the example binaries share: drawings, a workload of known truth, and the scoring of what was seen of it.
 
 pub mod heatmap;
+pub mod progress;
+pub mod report;
 pub mod score;
 pub mod slowdown;
 pub mod truth;
+pub mod vectors;
 pub mod workload;
