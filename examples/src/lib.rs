@@ -6,5 +6,4 @@ pub mod report;
 pub mod score;
 pub mod slowdown;
 pub mod truth;
-pub mod vectors;
 pub mod workload;

@@ -11,17 +11,23 @@ pub struct Score {
     pub found: u64,
     /// Said to be hot.
     pub claimed: u64,
-    /// Hot.
+    /// Hot, and visible.
     pub hot: u64,
+    /// Hot by reads where reads are invisible: neither in `hot` nor expected to be found.
+    pub hidden: u64,
+    /// How many pictures were added.
+    pub pictures: u64,
 }
 
 impl Score {
-    /// Adds what was `claimed` where `hot` was true. Both ascending and apart from each other.
-    pub fn add(&mut self, claimed: &[AddrRange], hot: &[AddrRange]) {
+    /// Adds what was `claimed` where `visible` was true of all that was `hot`. All ascending and apart from each other.
+    pub fn add(&mut self, claimed: &[AddrRange], visible: &[AddrRange], hot: &[AddrRange]) {
         let size = |ranges: &[AddrRange]| ranges.iter().map(|r| r.size()).sum::<u64>();
         self.claimed += size(claimed);
-        self.hot += size(hot);
-        self.found += common(claimed, hot);
+        self.hot += size(visible);
+        self.found += common(claimed, visible);
+        self.hidden += size(hot) - common(visible, hot);
+        self.pictures += 1;
     }
 
     /// Which part of the bytes said to be hot were: 0 to 1; 0 where nothing was said to be.
@@ -62,7 +68,7 @@ mod tests {
 
     fn score(claimed: &[(u64, u64)], hot: &[(u64, u64)]) -> (f64, f64) {
         let mut score = Score::default();
-        score.add(&blocks(claimed), &blocks(hot));
+        score.add(&blocks(claimed), &blocks(hot), &blocks(hot));
         (score.precision(), score.recall())
     }
 
@@ -92,8 +98,15 @@ mod tests {
     #[test]
     fn bytes_are_summed_over_aggregations() {
         let mut sum = Score::default();
-        sum.add(&blocks(&[(0, 10)]), &blocks(&[(0, 30)]));
-        sum.add(&blocks(&[(0, 30)]), &blocks(&[(0, 30)]));
-        assert_eq!((sum.precision(), sum.recall()), (1.0, 40.0 / 60.0));
+        sum.add(&blocks(&[(0, 10)]), &blocks(&[(0, 30)]), &blocks(&[(0, 30)]));
+        sum.add(&blocks(&[(0, 30)]), &blocks(&[(0, 30)]), &blocks(&[(0, 30)]));
+        assert_eq!((sum.precision(), sum.recall(), sum.pictures), (1.0, 40.0 / 60.0, 2));
+    }
+
+    #[test]
+    fn what_nobody_can_see_is_counted_apart() {
+        let mut sum = Score::default();
+        sum.add(&blocks(&[(0, 30)]), &blocks(&[(0, 30)]), &blocks(&[(0, 30), (50, 60)]));
+        assert_eq!((sum.precision(), sum.recall(), sum.hidden), (1.0, 1.0, 10 * MIB));
     }
 }

@@ -1,5 +1,33 @@
 //! What monitoring costs the watched program: pairs of slices with and without it, their median and its 95% interval.
 
+use std::time::{Duration, Instant};
+
+/// Measures `pairs` pairs of slices. `switch` turns monitoring on or off, `work` tells how much the program has done so
+/// far. Which comes first alternates, so that a drift of the machine's speed cancels out. Gives speeds without and with.
+///
+/// # Errors
+/// When `switch` fails.
+pub fn measure<E>(
+    pairs: usize,
+    slice: Duration,
+    work: impl Fn() -> u64,
+    mut switch: impl FnMut(bool) -> Result<(), E>,
+) -> Result<Vec<(f64, f64)>, E> {
+    let mut speed = |on: bool| {
+        switch(on)?;
+        let (start, before) = (Instant::now(), work());
+        std::thread::sleep(slice);
+        Ok((work() - before) as f64 / start.elapsed().as_secs_f64())
+    };
+    (0..pairs)
+        .map(|i| {
+            let first_on = i % 2 == 1;
+            let (a, b) = (speed(first_on)?, speed(!first_on)?);
+            Ok(if first_on { (b, a) } else { (a, b) })
+        })
+        .collect()
+}
+
 /// The slowdown of a program, from pairs of its speeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slowdown {
@@ -78,6 +106,21 @@ mod tests {
         for (n, rank) in table {
             assert_eq!(interval_rank(n), rank, "{n}");
         }
+    }
+
+    #[test]
+    fn slices_alternate_and_each_pair_is_without_and_with() {
+        let (mut order, on) = (Vec::new(), std::cell::Cell::new(false));
+        let started = Instant::now();
+        // Does nothing while it is monitored.
+        let work = || if on.get() { 7 } else { started.elapsed().as_nanos() as u64 };
+        let pairs = measure(2, Duration::from_millis(1), work, |switch| {
+            order.push(switch);
+            on.set(switch);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        assert!(pairs.unwrap().iter().all(|(off, on)| *off > 0.0 && *on == 0.0));
+        assert_eq!(order, [false, true, true, false]);
     }
 
     #[test]

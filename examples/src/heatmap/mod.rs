@@ -70,20 +70,18 @@ impl HeatMap {
         &self.mappings
     }
 
-    /// From when to when there is something to draw.
-    fn time(&self) -> (Duration, Duration) {
-        let from = self.columns.first().map_or(Duration::ZERO, |c| c.from);
-        (from, self.columns.last().map_or(from, |c| c.to))
+    /// How long what is drawn took, from the start.
+    fn time(&self) -> Duration {
+        self.columns.last().map_or(Duration::ZERO, |c| c.to)
     }
 
     /// The panel of `range` cut into `columns` × `rows` cells, column by column, the lowest address first. Each is the
     /// mean over its bytes and time, or what most of it is where nothing is known.
     fn grid(&self, range: AddrRange, columns: usize, rows: usize) -> Vec<Vec<Cell>> {
-        let (from, to) = self.time();
-        let width = (to - from).as_secs_f64() / columns as f64;
+        let width = self.time().as_secs_f64() / columns as f64;
         (0..columns)
             .map(|i| {
-                let start = from.as_secs_f64() + i as f64 * width;
+                let start = i as f64 * width;
                 let mut cells = vec![Mean::default(); rows];
                 for column in &self.columns {
                     let overlap = column.to.as_secs_f64().min(start + width) - column.from.as_secs_f64().max(start);
@@ -137,14 +135,13 @@ fn spread(parts: &mut [Mean], range: AddrRange, region: AddrRange, cell: Cell, s
     }
 }
 
-/// Marks for a time axis, in seconds: a step of 1, 2 or 5 times a power of ten, about `most` of them.
-fn time_ticks(from: Duration, to: Duration, most: usize) -> Vec<f64> {
-    let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
-    let rough = ((to - from) / most.max(1) as f64).max(1e-6);
+/// Marks for a time axis, in seconds: steps of 1, 2 or 5 times a power of ten, about `most` of them.
+fn time_ticks(time: Duration, most: usize) -> Vec<f64> {
+    let rough = (time.as_secs_f64() / most.max(1) as f64).max(1e-6);
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0].map(|s| s * power).into_iter().find(|s| *s >= rough).unwrap_or(power * 10.0);
-    let first = (from / step).ceil();
-    (0..).map(|i| (first + f64::from(i)) * step).take_while(|t| *t <= to + step * 1e-9).collect()
+    let last = (time.as_secs_f64() / step + 1e-9) as u32;
+    (0..=last).map(|i| f64::from(i) * step).collect()
 }
 
 /// A number of bytes for people: `48 MiB`, `1.5 GiB`.
@@ -217,7 +214,8 @@ pub(crate) mod tests {
 
     #[test]
     fn marks_stand_at_round_numbers() {
-        assert_eq!(time_ticks(Duration::ZERO, Duration::from_secs(20), 6), [0.0, 5.0, 10.0, 15.0, 20.0]);
-        assert_eq!(time_ticks(Duration::from_secs(3), Duration::from_secs(4), 2), [3.0, 3.5, 4.0]);
+        assert_eq!(time_ticks(Duration::from_secs(20), 6), [0.0, 5.0, 10.0, 15.0, 20.0]);
+        assert_eq!(time_ticks(Duration::from_secs(1), 2), [0.0, 0.5, 1.0]);
+        assert_eq!(time_ticks(Duration::ZERO, 2), [0.0]);
     }
 }

@@ -140,10 +140,9 @@ fn hatch(frame: Frame) -> impl Iterator<Item = ((i32, i32), (i32, i32))> {
 }
 
 fn time_axis<B: DrawingBackend>(area: &Area<B>, map: &HeatMap, under: Frame) -> Drawn<B> {
-    let (from, to) = map.time();
-    let seconds = (to - from).as_secs_f64().max(f64::MIN_POSITIVE);
-    for tick in time_ticks(from, to, 10) {
-        let x = under.left + ((tick - from.as_secs_f64()) / seconds * f64::from(under.right - under.left)) as i32;
+    let seconds = map.time().as_secs_f64().max(f64::MIN_POSITIVE);
+    for tick in time_ticks(map.time(), 10) {
+        let x = under.left + (tick / seconds * f64::from(under.right - under.left)) as i32;
         line(area, (x, under.bottom), (x, under.bottom + 5), &FRAME)?;
         let label = format!("{}", (tick * 1000.0).round() / 1000.0);
         text(area, &label, (x, under.bottom + 8), HPos::Center, VPos::Top, TEXT - 2)?;

@@ -35,10 +35,9 @@ impl Terminal {
 pub fn render(map: &HeatMap, terminal: Terminal) -> String {
     let width = terminal.width.saturating_sub(MARGIN + 2).max(1);
     let row_bytes = row_bytes(map, terminal.rows);
-    let (from, to) = map.time();
     let mut out = format!(
         "time goes right, {:.2} s a column; addresses go down, {} a row\n",
-        (to - from).as_secs_f64() / width as f64,
+        map.time().as_secs_f64() / width as f64,
         bytes(row_bytes)
     );
     for mapping in map.mappings() {
@@ -67,11 +66,10 @@ fn row_bytes(map: &HeatMap, rows: usize) -> u64 {
 }
 
 fn time_axis(out: &mut String, map: &HeatMap, width: usize) {
-    let (from, to) = map.time();
-    let seconds = (to - from).as_secs_f64().max(f64::MIN_POSITIVE);
+    let seconds = map.time().as_secs_f64().max(f64::MIN_POSITIVE);
     let mut line = " ".repeat(MARGIN + 1);
-    for tick in time_ticks(from, to, (width / 12).max(1)) {
-        let at = MARGIN + 1 + ((tick - from.as_secs_f64()) / seconds * width as f64) as usize;
+    for tick in time_ticks(map.time(), (width / 12).max(1)) {
+        let at = MARGIN + 1 + (tick / seconds * width as f64) as usize;
         let label = format!("{} s", (tick * 1000.0).round() / 1000.0);
         if at + label.len() <= MARGIN + 2 + width && at >= line.len() {
             let _ = write!(line, "{:1$}{label}", "", at - line.len());
