@@ -6,4 +6,5 @@ pub mod report;
 pub mod score;
 pub mod slowdown;
 pub mod truth;
+pub mod vectors;
 pub mod workload;
