@@ -17,6 +17,29 @@
 //! | [`tracer`] | any backend, with a trace of its calls |
 //! | [`conformance`] | a suite that any backend can be run against |
 //!
+//! Minutes of monitoring take milliseconds, and equal seeds give equal runs on every platform:
+//!
+//! ```
+//! use core::time::Duration;
+//! use damon_core::{AddrRange, Attrs, Instant, Monitor, TargetId, TargetSpec};
+//! use damon_ops_sim::{Clock, SimMemory, SimTarget, memory::Mapping, workload::{Blocks, Heat}};
+//!
+//! let id = TargetId::new(0);
+//! let memory_range = AddrRange::new(0, 1 << 30).unwrap();
+//! let hot = AddrRange::new(0, 100 << 20).unwrap();
+//!
+//! let clock = Clock::new();
+//! let mut memory = SimMemory::new(7, &clock);
+//! let truth = Blocks::new(vec![Heat::reads(hot, 1_000.0)]);
+//! memory.insert(id, SimTarget::new(vec![Mapping::new(memory_range)], truth)?);
+//!
+//! let mut monitor = Monitor::new(Attrs::default(), 7);
+//! monitor.add_target(TargetSpec::new(id));
+//! while clock.now() < Instant::ZERO + Duration::from_secs(60) {
+//!     damon_ops_sim::window(&mut monitor, &mut memory, &clock)?;
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod chance;
@@ -33,5 +56,7 @@ pub mod workload;
 pub use clock::{Clock, window};
 pub use faulty::Faulty;
 pub use memory::{SimMemory, SimTarget};
+pub use scenario::{Scenario, run, run_with};
+pub use score::Score;
 pub use tracer::Tracer;
 pub use workload::Workload;

@@ -1,4 +1,5 @@
 //! The suite for backends passes the simulator, and rejects broken backends by the name of what they break.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::convert::Infallible;
 

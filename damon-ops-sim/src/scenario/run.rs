@@ -1,0 +1,145 @@
+//! One monitor on one scenario, in virtual time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as Wall};
+
+use damon_core::{Adjust, Attrs, Monitor, Region, Rng, Stats, Target, TargetId, TargetSpec, Window};
+
+use super::timing::{Lap, Stopwatch, cost_of_looking};
+use super::{Scenario, ScenarioError};
+use crate::clock::{Clock, window};
+use crate::memory::{Mapping, SimMemory, SimTarget, SimTargetError};
+use crate::score::{Score, Scorer};
+use crate::workload::Blocks;
+
+const TARGET: TargetId = TargetId::new(0);
+
+/// Why a scenario could not be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It cannot be monitored so.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// Its memory cannot be simulated.
+    #[error("scenario {scenario}: {source}")]
+    Memory {
+        /// The scenario's name.
+        scenario: String,
+        /// What is wrong.
+        source: SimTargetError,
+    },
+    /// The monitor has nothing to watch.
+    #[error("scenario {scenario}: the monitor parked instead of watching")]
+    Parked {
+        /// The scenario's name.
+        scenario: String,
+    },
+}
+
+/// Scores `adjust` on `scenario`, all chance from `seed`. `max_checks` replaces what the scenario says of it.
+///
+/// # Errors
+/// Where `max_checks` is 0.
+pub fn run(scenario: &Scenario, adjust: Adjust, seed: u64, max_checks: Option<usize>) -> Result<Score, RunError> {
+    run_with(scenario, adjust, seed, max_checks, Monitor::new)
+}
+
+/// The same with a monitor that `make` makes from the attributes and a seed.
+///
+/// # Errors
+/// Where `max_checks` is 0, or the monitor does not watch.
+pub fn run_with(
+    scenario: &Scenario,
+    adjust: Adjust,
+    seed: u64,
+    max_checks: Option<usize>,
+    make: impl FnOnce(Attrs, u64) -> Monitor,
+) -> Result<Score, RunError> {
+    let spec = scenario.spec();
+    let attrs = scenario.attrs(adjust, max_checks)?;
+    let seconds = attrs.sampling().as_secs_f64();
+    // Memory and monitor must not draw the same numbers.
+    let mut seeds = Rng::new(seed);
+    let clock = Clock::new();
+    let mut ops = Stopwatch::new(memory(scenario, seeds.next_u64(), &clock)?);
+    let mut monitor = make(attrs, seeds.next_u64());
+    monitor.add_target(TargetSpec::new(TARGET));
+
+    let mut scorer = Scorer::new(spec.hot_rate);
+    let mut cost = Cost::default();
+    let mut phase = None;
+    for aggregation in 0..spec.aggregations {
+        let Some((truth, place)) = scenario.cycle().at(aggregation) else { break };
+        if phase.replace(place.phase) != Some(place.phase) {
+            ops.inner.set_workload(TARGET, Blocks::from(Arc::clone(truth)));
+        }
+        if aggregation == spec.warmup_aggregations {
+            cost = Cost::default();
+        }
+        loop {
+            let start = Wall::now();
+            let Ok(done) = window(&mut monitor, &mut ops, &clock);
+            cost.add(start.elapsed(), ops.take());
+            match done {
+                Some(Window::Counted(stats)) => cost.count(&stats),
+                Some(Window::Aggregated(stats)) => break cost.count(&stats),
+                _ => return Err(RunError::Parked { scenario: spec.name.clone() }),
+            }
+        }
+        if aggregation >= spec.warmup_aggregations {
+            let regions = monitor.view().targets().iter().flat_map(Target::regions);
+            let seen = regions.filter(|r| r.sees().checkable());
+            scorer.snapshot(seen.map(|r| (r.range(), reported(r))), truth, seconds, place);
+        }
+    }
+    Ok(cost.fill_in(scorer.score()))
+}
+
+/// The scenario's memory, idle yet.
+fn memory(scenario: &Scenario, seed: u64, clock: &Clock) -> Result<SimMemory, RunError> {
+    let build = || {
+        let mappings = scenario.ranges().iter().copied().map(Mapping::new).collect();
+        let mut memory = SimMemory::new(seed, clock).with_page_bytes(scenario.spec().page_bytes)?;
+        memory.insert(TARGET, SimTarget::new(mappings, Blocks::default())?);
+        Ok(memory)
+    };
+    build().map_err(|source| RunError::Memory { scenario: scenario.spec().name.clone(), source })
+}
+
+/// The rate that a region reports, unrounded; one that was not sampled reports nothing.
+fn reported(region: &Region) -> f64 {
+    f64::from(region.nr_accesses()) / f64::from(region.nr_samples().max(1))
+}
+
+/// What monitoring cost.
+#[derive(Debug, Default)]
+struct Cost {
+    windows: u64,
+    checks: u64,
+    own: Duration,
+    looks: u32,
+}
+
+impl Cost {
+    /// Adds a window that took `total`, of which the backend had its part.
+    fn add(&mut self, total: Duration, backend: Lap) {
+        self.own += total.saturating_sub(backend.inside);
+        // Of the two looks at the clock around each call half is in what was measured, as for the window.
+        self.looks = self.looks.saturating_add(backend.calls + 1);
+    }
+
+    fn count(&mut self, stats: &Stats) {
+        self.windows += 1;
+        self.checks += u64::from(stats.checks);
+    }
+
+    fn fill_in(&self, score: Score) -> Score {
+        let own = self.own.saturating_sub(cost_of_looking().saturating_mul(self.looks));
+        Score {
+            checks_per_window: self.checks as f64 / self.windows.max(1) as f64,
+            ns_per_check: own.as_nanos() as f64 / self.checks.max(1) as f64,
+            ..score
+        }
+    }
+}
