@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use damon_core::{AddrRange, Instant, Snapshot};
+use damon_core::{Instant, RegionSnapshot, Sees, Snapshot};
 
 use crate::heatmap::{Cell, HeatMap, Mapping, bytes};
 use crate::score::{Score, claimed};
-use crate::truth::Truth;
+use crate::truth::{Touch, Truth};
 
 /// The map of all `snapshots`, with times since `start`.
 pub fn heatmap(mappings: Vec<Mapping>, snapshots: &[Snapshot], start: Instant) -> HeatMap {
@@ -19,20 +19,23 @@ pub fn heatmap(mappings: Vec<Mapping>, snapshots: &[Snapshot], start: Instant) -
     map
 }
 
-/// Where reads are invisible.
-pub fn blind(snapshot: &Snapshot) -> Vec<AddrRange> {
-    snapshot.regions().filter(|r| !r.sees.sees_reads()).map(|r| r.range).collect()
-}
-
 /// How the snapshots that ended after `from` agree with `truth`, each over its own sampling windows.
 pub fn score(snapshots: &[Snapshot], truth: &Truth, from: Instant) -> Score {
     let mut score = Score::default();
     for s in snapshots.iter().filter(|s| s.at > from) {
-        let hot = |blind: &[AddrRange]| truth.hot(s.at, s.took, s.samples_per_aggregation, blind);
         let regions: Vec<_> = s.regions().copied().collect();
-        score.add(&claimed(&regions), &hot(&blind(s)), &hot(&[]));
+        let windows = s.samples_per_aggregation;
+        let visible = truth.hot(s.at, s.took, windows, |touch| is_visible(&regions, touch));
+        score.add(&claimed(&regions), &visible, &truth.hot(s.at, s.took, windows, |_| true));
     }
     score
+}
+
+/// Could anybody see it, given what can be seen in the regions, which ascend?
+fn is_visible(regions: &[RegionSnapshot], touch: &Touch) -> bool {
+    let at = regions.partition_point(|r| r.range.end() <= touch.range.start());
+    let Some(region) = regions.get(at).filter(|r| r.range.contains(touch.range.start())) else { return false };
+    region.sees.sees_reads() || (touch.wrote && region.sees == Sees::Writes)
 }
 
 /// The median of something about each snapshot; 0 without any.
@@ -66,9 +69,8 @@ fn seconds(d: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::truth::Touch;
     use damon_core::{
-        Attrs, AttrsSpec, Bp, Monitor, Next, Ops, Sample, Seen, Sees, Span, TargetId, TargetSpec, Want, Window,
+        AddrRange, Attrs, AttrsSpec, Bp, Monitor, Next, Ops, Sample, Seen, Span, TargetId, TargetSpec, Want, Window,
     };
 
     const MIB: u64 = 1 << 20;
@@ -135,7 +137,6 @@ mod tests {
     #[test]
     fn what_shows_no_reads_and_no_write_is_unseen_and_never_cold() {
         let snapshots = watch(range(8, 24));
-        assert_eq!(blind(&snapshots[39]).first().map(|r| r.start()), Some(100 * MIB));
         let cell = |addr| snapshots[39].regions().find(|r| r.range.contains(addr)).map(Cell::from);
         assert_eq!(cell(130 * MIB), Some(Cell::Unseen));
         assert_eq!(cell(50 * MIB), Some(Cell::Rate(0.0)));
@@ -147,6 +148,17 @@ mod tests {
         let snapshots = watch(range(110, 120));
         let right = score(&snapshots, &touched(range(110, 120)), Instant::ZERO + 20 * SAMPLING);
         assert!(right.precision() > 0.85 && right.recall() > 0.85, "{right:?}");
+    }
+
+    #[test]
+    fn what_nobody_could_see_is_not_expected_to_be_found() {
+        let snapshots = watch(range(8, 24));
+        let regions: Vec<_> = snapshots[39].regions().copied().collect();
+        let at = |mib, wrote| Touch { at: Instant::ZERO, range: range(mib, mib + 1), wrote };
+        let visible = [at(8, false), at(8, true), at(130, true)];
+        assert!(visible.iter().all(|t| is_visible(&regions, t)));
+        let hidden = [at(130, false), at(80, true), at(170, true)];
+        assert!(!hidden.iter().any(|t| is_visible(&regions, t)));
     }
 
     #[test]

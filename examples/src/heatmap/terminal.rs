@@ -42,10 +42,10 @@ pub fn render(map: &HeatMap, terminal: Terminal) -> String {
     );
     for mapping in map.mappings() {
         let _ = writeln!(out, "{}: {} at {:#x}", mapping.name, bytes(mapping.range.size()), mapping.range.start());
-        let rows = mapping.range.size().div_ceil(row_bytes).max(1) as usize;
-        let grid = map.grid(mapping.range, width, rows);
-        for row in 0..rows {
-            let label = if row % 4 == 0 { bytes(row as u64 * row_bytes) } else { String::new() };
+        let (size, rows) = (mapping.range.size(), mapping.range.size().div_ceil(row_bytes));
+        let grid = map.grid(mapping.range, width, rows as usize);
+        for row in 0..rows as usize {
+            let label = if row % 4 == 0 { bytes(row as u64 * (size / rows)) } else { String::new() };
             let _ = write!(out, "{label:>MARGIN$}|");
             let mut pen = Pen::new(terminal.colour);
             grid.iter().for_each(|column| pen.put(&mut out, column[row]));
