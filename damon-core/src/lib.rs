@@ -1,4 +1,34 @@
-//! Data access monitoring without I/O.
+//! DAMON (Data Access MONitor) without I/O: learns which memory is accessed, how often and since when, at a cost that is
+//! bounded by a number of checks instead of the size of memory.
+//!
+//! ```text
+//!         begin(now, &mut ops) ──▶ next                 end(now, &mut ops) ──▶ Window
+//!   ┌──── tune · reset · split · refit ┐   sleep   ┌─ check · take reports · count · merge ─┐
+//!   │ (only if the last window closed  │ ────────▶ │                                        │──▶ the gap
+//!   │  an aggregation), then arm       │           └────────────────────────────────────────┘
+//!   └──────────────────────────────────┘            in the gap the regions are a finished snapshot:
+//!                                                    look, edit, commit
+//! ```
+//!
+//! A [`Monitor`] is a value that its owner steps with the time and a borrowed backend ([`Ops`]). It has no clock, no
+//! thread and no file, so the same code watches a process, physical memory, a simulation, or a cache that reports its
+//! own hits. Memory is divided into [regions](Region) whose bytes are assumed to be accessed alike; a window checks one
+//! address of each; an aggregation of windows makes counts; neighbours of like counts are merged and regions are split, so
+//! that the division follows the accesses.
+//!
+//! | to | there is |
+//! |---|---|
+//! | watch | [`Monitor`], [`AttrsSpec`], [`Ops`], [`TargetSpec`] |
+//! | report accesses | [`Monitor::report_access`], [`Access`] |
+//! | look | [`View`], [`Snapshot`], [`Region`] |
+//! | edit | [`Editor`] |
+//! | combine backends | [`Router`], [`Erased`], [`DynOps`] |
+//! | check the arithmetic | [`control`], [`classic`] |
+//!
+//! The words are those of the Linux kernel's DAMON, and with [`Adjust::Classic`] so are the decisions. Equal
+//! attributes, seeds and inputs give equal outputs on every platform.
+//!
+//! The feature `serde` (off by default) reads and writes [`Snapshot`], [`AttrsSpec`] and [`TargetSpec`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -37,3 +67,11 @@ pub use snapshot::{RegionSnapshot, Snapshot, TargetSnapshot, View};
 pub use target::{ProbeHits, Target, TargetEvent, TargetId, TargetSpec};
 pub use time::Instant;
 pub use units::{Bp, NodeId};
+
+const fn send_and_sync<T: Send + Sync>() {}
+const _: () = {
+    send_and_sync::<Monitor>();
+    send_and_sync::<Snapshot>();
+    send_and_sync::<DynError>();
+    send_and_sync::<RouterError>();
+};

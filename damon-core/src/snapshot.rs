@@ -149,3 +149,29 @@ impl RegionSnapshot {
         }
     }
 }
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_snapshot_survives_the_journey_and_a_bad_range_does_not() {
+        let region = RegionSnapshot {
+            range: AddrRange::new(4096, 8192).unwrap(),
+            nr_accesses: 3,
+            nr_writes: 1,
+            nr_samples: 20,
+            age: 7,
+            age_time: Duration::from_millis(700),
+            rate: Bp(1_500),
+            sees: Sees::ReadsAndWrites,
+        };
+        let target = TargetSnapshot { id: TargetId::new(4), group: 1, regions: alloc::vec![region] };
+        let sent = Snapshot { addr_unit: 1, targets: alloc::vec![target], ..Snapshot::default() };
+        let json = serde_json::to_string(&sent).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), sent);
+        let e = serde_json::from_str::<Snapshot>(&json.replace("8192", "4096")).unwrap_err();
+        assert!(e.to_string().starts_with("address range 0x1000..0x1000 is empty"), "{e}");
+    }
+}

@@ -38,7 +38,7 @@ pub(super) struct Provoked;
 impl Fake {
     pub(super) fn new(end: u64, hot: core::ops::Range<u64>) -> Self {
         let spans = [(T, vec![span(0, end, Sees::Accesses)])].into();
-        Self { spans, hot: vec![hot], ..Self::default() }
+        Self { spans, hot: Vec::from([hot]), ..Self::default() }
     }
 
     fn may_fail(&mut self) -> Result<(), Provoked> {

@@ -76,7 +76,9 @@ fn apply(m: &mut Monitor, ops: &mut Fake, now: &mut Instant, call: Call) {
             (0..3).for_each(|t| drop(ops.spans.insert(id(t), spans.clone())));
             *now = *now + m.attrs().spec().update;
         }
-        Call::Hot(a, n) => ops.hot = vec![u64::from(a) * PAGE..(u64::from(a) + u64::from(n)) * PAGE],
+        Call::Hot(a, n) => {
+            ops.hot = Some(u64::from(a) * PAGE..(u64::from(a) + u64::from(n)) * PAGE).into_iter().collect();
+        }
         Call::See(s) => {
             ops.seen = [
                 None,
@@ -99,7 +101,7 @@ fn apply(m: &mut Monitor, ops: &mut Fake, now: &mut Instant, call: Call) {
             s.probes = vec![crate::Probe::default(); usize::from(more)];
         })),
         Call::Join(t) => {
-            m.add_target(TargetSpec { weight: u16::from(t) * 50, group: u32::from(t) / 2, ..TargetSpec::new(id(t)) })
+            m.add_target(TargetSpec { weight: u16::from(t) * 50, group: u32::from(t) / 2, ..TargetSpec::new(id(t)) });
         }
         Call::Leave(t) => drop(m.remove_target(id(t))),
         Call::Replace(t) => drop(m.replace_target(id(t))),

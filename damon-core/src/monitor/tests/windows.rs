@@ -172,7 +172,7 @@ fn intervals_grow_where_nothing_is_seen_and_shrink_where_all_is() {
         intervals.push(m.attrs().sampling().as_millis());
     }
     assert_eq!(intervals, [5, 10, 20, 40], "tuned at the beginning of the next aggregation");
-    ops.hot = vec![0..64 * MIB];
+    ops.hot = Some(0..64 * MIB).into_iter().collect();
     aggregations(&mut m, &mut ops, &mut now, 12);
     assert_eq!((m.attrs().sampling().as_millis(), m.attrs().samples_per_aggregation()), (10, 20));
 }
