@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -52,10 +53,20 @@ struct Args {
 const TARGET: TargetId = TargetId::new(0);
 const MOVES: u32 = 5;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
-    let mappings = Mappings::new()?;
-    let context = context(&args, &mappings)?;
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quickstart: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    args.svg.iter().chain(&args.png).try_for_each(|path| heatmap::writable(path))?;
+    let mappings = Mappings::new().map_err(|e| format!("cannot map 512 MiB to watch: {e}; free some memory"))?;
+    let context = context(args, &mappings)?;
 
     // A program at work, and the thread that watches it.
     let (clock, watched) = (Clock::new(), Duration::from_secs(args.seconds));

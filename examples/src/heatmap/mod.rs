@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use damon_core::{AddrRange, RegionSnapshot};
 
-pub use picture::{PictureError, png, svg};
+pub use picture::{PictureError, png, svg, writable};
 pub use terminal::{Terminal, render};
 
 /// One piece of the map.

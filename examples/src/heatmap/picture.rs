@@ -36,11 +36,20 @@ pub struct PictureError {
     cause: String,
 }
 
+/// Makes an empty file at `path`: what cannot be drawn should be told before there is something to draw.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn writable(path: &Path) -> Result<(), PictureError> {
+    std::fs::File::create(path).map(drop).map_err(|e| failed(path, &e))
+}
+
 /// Draws `map` as SVG into the file `path`.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn svg(map: &HeatMap, title: &str, path: &Path) -> Result<(), PictureError> {
+    writable(path)?;
     draw(map, title, &SVGBackend::new(path, SIZE).into_drawing_area()).map_err(|e| failed(path, &e))
 }
 
@@ -49,6 +58,7 @@ pub fn svg(map: &HeatMap, title: &str, path: &Path) -> Result<(), PictureError> 
 /// # Errors
 /// When the file cannot be written.
 pub fn png(map: &HeatMap, title: &str, path: &Path) -> Result<(), PictureError> {
+    writable(path)?;
     draw(map, title, &BitMapBackend::new(path, SIZE).into_drawing_area()).map_err(|e| failed(path, &e))
 }
 
@@ -224,7 +234,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_written_is_named_with_the_way_out() {
         let e = png(&small(), "", Path::new("/nowhere/x.png")).unwrap_err().to_string();
-        assert!(e.starts_with("cannot draw /nowhere/x.png: ") && e.ends_with("can be written"), "{e}");
+        let wrong = "cannot draw /nowhere/x.png: No such file or directory (os error 2)";
+        assert_eq!(e, format!("{wrong}; check that the directory exists and can be written"));
         assert!(svg(&small(), "", Path::new("/nowhere/x.svg")).is_err());
     }
 
