@@ -184,6 +184,10 @@ impl Target {
     /// Puts the counts of this aggregation by.
     pub(crate) fn reset(&mut self) {
         self.regions.iter_mut().for_each(Region::reset);
+        self.reset_probe_hits();
+    }
+
+    pub(crate) fn reset_probe_hits(&mut self) {
         for hits in &mut self.probe_hits {
             *hits = ProbeHits { now: [0; MAX_PROBES], last: hits.now };
         }
@@ -210,6 +214,11 @@ impl Target {
         let mut kept = self.regions.iter().map(|r| r.start < r.end);
         self.probe_hits.retain(|_| kept.next().unwrap_or(false));
         self.regions.retain(|r| r.start < r.end);
+        self.span_regions();
+    }
+
+    /// Makes the spans what the regions are.
+    pub(crate) fn span_regions(&mut self) {
         self.spans.clear();
         for r in &self.regions {
             match self.spans.last_mut() {

@@ -18,6 +18,7 @@ use crate::target::{Target, TargetId, TargetSpec};
 fn with_target<R>(regions: &mut Vec<Region>, step: impl FnOnce(&mut [Target]) -> R) -> R {
     let mut target = Target::new(TargetSpec::new(TargetId::new(0)));
     core::mem::swap(&mut target.regions, regions);
+    target.span_regions();
     let result = step(core::slice::from_mut(&mut target));
     core::mem::swap(&mut target.regions, regions);
     result

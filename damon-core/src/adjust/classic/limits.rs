@@ -12,8 +12,8 @@ use crate::target::{Cut, Target};
 
 /// With regions of at most this size there are `min_nr_regions`. What nobody sees into does not count.
 pub(super) fn size_limit(attrs: &Attrs, targets: &[Target]) -> u64 {
-    let seen = targets.iter().flat_map(|t| &t.regions).filter(|r| r.sees != Sees::Nothing);
-    let total: u128 = seen.map(|r| u128::from(r.size())).sum();
+    let seen = targets.iter().flat_map(|t| &t.spans).filter(|s| s.sees != Sees::Nothing);
+    let total: u128 = seen.map(|s| u128::from(s.range.size())).sum();
     let granule = attrs.spec().granule;
     let limit = u64::try_from(total / attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
     limit.max(granule).checked_next_multiple_of(granule).unwrap_or(align_down(u64::MAX, granule))

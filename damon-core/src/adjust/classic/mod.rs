@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use super::{Adjuster, Counted};
 use crate::attrs::Attrs;
 use crate::control::shares::{Claim, Shares};
-use crate::ops::Sample;
+use crate::ops::{Extent, Sample};
 use crate::rng::Rng;
 use crate::target::{Cut, Target};
 
@@ -29,6 +29,8 @@ use score::Score;
 pub(crate) struct Classic {
     /// What `min_nr_regions` asked for when the last aggregation ended: no region grows above it by merging.
     size_limit: u64,
+    /// A region may be larger: somebody joined some.
+    joined: bool,
     pools: Pools,
     shares: Shares,
     claims: Vec<Claim>,
@@ -53,9 +55,11 @@ impl Adjuster for Classic {
     }
 
     fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
-        targets.iter_mut().for_each(Target::align_to_extents);
         let score = Score::of(attrs);
-        let highest = targets.iter().map(|t| score.highest(t)).max().unwrap_or(0);
+        let (highest, extent) = score.highest(targets);
+        if extent > Extent::GRANULE {
+            targets.iter_mut().for_each(Target::align_to_extents);
+        }
         let merge = merge::Merge {
             threshold: highest * u64::from(attrs.spec().merge_bp.0) / 10_000,
             max_threshold: attrs.samples_per_aggregation().into(),
@@ -63,13 +67,14 @@ impl Adjuster for Classic {
             score,
         };
         self.pools.each(attrs, targets, |pool, max, _| merge.until_at_most(max, pool, attrs));
-        self.limit_sizes(attrs, targets);
+        if self.joined || limits::size_limit(attrs, targets) != self.size_limit {
+            self.limit_sizes(attrs, targets);
+        }
     }
 
     fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], rng: &mut Rng) {
         let cuts = &mut self.cuts;
-        self.pools.each(attrs, targets, |pool, max, past| split::split(pool, max, past, attrs, rng, cuts));
-        targets.iter_mut().for_each(Target::reset);
+        self.pools.each(attrs, targets, |pool, max, past| split::reset_and_split(pool, max, past, attrs, rng, cuts));
     }
 
     fn rescale(&mut self, old: &Attrs, new: &Attrs, mid_aggregation: bool, targets: &mut [Target]) {
@@ -80,7 +85,13 @@ impl Adjuster for Classic {
         fit::refit(target);
     }
 
+    fn join(&mut self, target: &mut Target, left: usize) {
+        target.join(left);
+        self.joined = true;
+    }
+
     fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]) {
+        self.joined = false;
         self.size_limit = limits::size_limit(attrs, targets);
         for t in targets {
             self.cuts.clear();

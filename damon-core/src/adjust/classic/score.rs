@@ -3,6 +3,7 @@
 //! Counterpart: `damon_merge_score`, `damon_probe_hits_wsum` (`mm/damon/core.c`, Linux 7.3).
 
 use crate::attrs::{Attrs, MAX_PROBES};
+use crate::ops::Extent;
 use crate::region::Region;
 use crate::target::{ProbeHits, Target};
 
@@ -42,9 +43,15 @@ impl Score {
         }
     }
 
-    /// The highest of a target's.
-    pub(super) fn highest(&self, t: &Target) -> u64 {
-        t.regions.iter().enumerate().map(|(i, r)| self.now(r, t.probe_hits.get(i))).max().unwrap_or(0)
+    /// The highest of all, and the largest block that a check observed.
+    pub(super) fn highest(&self, targets: &[Target]) -> (u64, Extent) {
+        let mut highest = (0, Extent::GRANULE);
+        for t in targets {
+            for (i, r) in t.regions.iter().enumerate() {
+                highest = (highest.0.max(self.now(r, t.probe_hits.get(i))), highest.1.max(r.extent));
+            }
+        }
+        highest
     }
 }
 

@@ -18,9 +18,9 @@ pub(super) struct Past {
     rotation: usize,
 }
 
-/// Cuts each region in two, or in three where twos brought nothing; above half of `max` regions only some of them in
-/// turn; from `max` on none.
-pub(super) fn split(
+/// Puts counts by, and cuts each region in two, or in three where twos brought nothing; above half of `max` regions only
+/// some of them in turn; from `max` on none.
+pub(super) fn reset_and_split(
     targets: &mut [Target],
     max: usize,
     past: &mut Past,
@@ -40,19 +40,22 @@ pub(super) fn split(
     }
     past.nr_regions = nr_regions;
     if nr_regions >= max {
+        targets.iter_mut().for_each(Target::reset);
         return;
     }
     for t in targets {
         let granule = t.unit(attrs.spec().granule);
         cuts.clear();
-        for (index, r) in t.regions.iter().enumerate() {
+        for (index, r) in t.regions.iter_mut().enumerate() {
             if turn.take() && r.sees != Sees::Nothing {
                 let unit = r.extent.bytes().max(granule);
                 // The kernel asks for more than two units here, and for two in turns.
                 let least = if turn.step > 1 { 2 * unit } else { 2 * unit + 1 };
                 cut_region(index, r, parts, unit, least, rng, cuts);
             }
+            r.reset();
         }
+        t.reset_probe_hits();
         t.cut(cuts);
     }
 }
