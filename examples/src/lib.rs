@@ -8,3 +8,8 @@ pub mod slowdown;
 pub mod truth;
 pub mod vectors;
 pub mod workload;
+
+/// The README's program is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
