@@ -41,7 +41,8 @@ pub struct AttrsSpec {
     pub min_nr_regions: usize,
     /// So many regions at most, over all targets. It bounds the checks of a window too, unless `max_checks` does.
     pub max_nr_regions: usize,
-    /// So many checks at most in a sampling window, over all targets. Default: one a region.
+    /// So many checks at most in a sampling window, over all targets. Default: one a region. `Classic` keeps the regions
+    /// down to as many, as far as `min_nr_regions` lets it.
     pub max_checks: Option<usize>,
     /// The smallest region, and what sampled addresses are multiples of: any power of two. Default 4,096.
     pub granule: u64,

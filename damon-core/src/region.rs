@@ -182,6 +182,11 @@ impl Region {
         (self.nr_samples > 0).then(|| Bp::of(self.nr_accesses.into(), self.nr_samples.into()))
     }
 
+    /// The same of the last aggregation that had a sample.
+    pub fn last_rate(&self) -> Option<Bp> {
+        (self.last_nr_samples > 0).then(|| Bp::of(self.last_nr_accesses.into(), self.last_nr_samples.into()))
+    }
+
     /// Age as time, given the length of an aggregation.
     pub fn age_time(&self, aggregation: Duration) -> Duration {
         aggregation.saturating_mul(self.age).saturating_add(Duration::from_micros(self.age_rest_us))

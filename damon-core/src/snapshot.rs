@@ -39,7 +39,8 @@ pub struct RegionSnapshot {
     pub age: u32,
     /// The same as time.
     pub age_time: Duration,
-    /// The access rate that the adjuster believes in: with `Classic`, accesses by samples. 0 without a sample.
+    /// The access rate that the adjuster believes in: with `Classic`, accesses by samples, of the last aggregation that
+    /// had any; 0 if none had.
     pub rate: Bp,
     /// What could be seen here.
     pub sees: Sees,
@@ -144,7 +145,7 @@ impl RegionSnapshot {
             nr_samples: r.nr_samples,
             age: r.age,
             age_time: r.age_time(aggregation),
-            rate: r.rate().unwrap_or_default(),
+            rate: r.rate().or_else(|| r.last_rate()).unwrap_or_default(),
             sees: r.sees,
         }
     }

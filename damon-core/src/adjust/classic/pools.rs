@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::slice;
 
 use super::split::Past;
-use crate::attrs::Attrs;
+use crate::attrs::{Attrs, AttrsSpec};
 use crate::control::shares::{Claim, Shares};
 use crate::target::Target;
 
@@ -24,7 +24,9 @@ impl Pools {
         targets: &mut [Target],
         mut f: impl FnMut(&mut [Target], usize, &mut Past),
     ) {
-        let max = attrs.spec().max_nr_regions;
+        let AttrsSpec { min_nr_regions, max_nr_regions, max_checks, .. } = *attrs.spec();
+        // More regions than checks would have too few samples each to be told alike or different.
+        let max = max_checks.map_or(max_nr_regions, |checks| max_nr_regions.min(checks.max(min_nr_regions)));
         let claim = |t: &Target| Claim { group: t.spec.group, weight: t.spec.weight, want: max };
         self.claims.clear();
         self.claims.extend(targets.iter().map(claim));
