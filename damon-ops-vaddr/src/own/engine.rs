@@ -72,7 +72,8 @@ impl Engine {
         }
     }
 
-    /// Arms `samples`, which lie in `range`, and appends to `out` what was armed for each.
+    /// Arms `samples`, which lie in `range`, and appends to `out` what was armed for each. True if any page is no longer
+    /// registered.
     pub(crate) fn arm(
         &mut self,
         method: Method,
@@ -80,7 +81,8 @@ impl Engine {
         mut shared: Option<&mut Shared>,
         samples: &[Sample],
         out: &mut Vec<Armed>,
-    ) -> Result<(), OwnError> {
+    ) -> Result<bool, OwnError> {
+        let mut lost = false;
         for (n, batch) in samples.chunks(BATCH).enumerate() {
             let first = out.len();
             self.look(method, range, batch)?;
@@ -90,6 +92,7 @@ impl Engine {
                 let page = self.pages[i];
                 let block = Extent::of(self.huge).start(sample.addr);
                 let was_huge = shared.as_ref().is_some_and(|s| s.huge_blocks.contains(&block));
+                lost |= method.mode() == Some(Mode::Wp) && !page.any(Page::WP_ALLOWED);
                 let mut step = plan(method, page, was_huge, self.huge_pages);
                 if let Some(shared) = shared.as_mut().filter(|_| page.any(Page::PRESENT)) {
                     if page.any(Page::HUGE) {
@@ -127,15 +130,15 @@ impl Engine {
                 let calls = shared.zappable.zap(&self.zapper, &self.zaps);
                 self.stats.syscalls += u64::from(calls.map_err(OwnError::io("zap", self.zaps.first()))?);
             }
-            self.protect(method, batch, &mut out[first..])?;
+            lost |= self.protect(method, batch, &mut out[first..])?;
         }
-        Ok(())
+        Ok(lost)
     }
 
-    /// Protects what was collected. Where a registration is gone the samples are not armed: `ranges` will renew it.
-    fn protect(&mut self, method: Method, batch: &[Sample], out: &mut [Armed]) -> Result<(), OwnError> {
-        let Some(mode) = method.mode() else { return Ok(()) };
-        let Some(uffd) = self.uffd(mode).cloned() else { return Ok(()) };
+    /// Protects what was collected. Where a registration is gone the samples are not armed, and true is returned.
+    fn protect(&mut self, method: Method, batch: &[Sample], out: &mut [Armed]) -> Result<bool, OwnError> {
+        let Some(mode) = method.mode() else { return Ok(false) };
+        let Some(uffd) = self.uffd(mode).cloned() else { return Ok(false) };
         self.failed.clear();
         for &range in &self.protects {
             self.stats.syscalls += 1;
@@ -153,7 +156,7 @@ impl Engine {
                 }
             }
         }
-        Ok(())
+        Ok(!self.failed.is_empty())
     }
 
     /// Fills in what was seen of `samples`, which lie in `range` and of which `armed` was armed. True if any page is
@@ -284,13 +287,17 @@ impl Engine {
         if let Some((before, armed)) = before.filter(|b| block.start(b.0) == block.start(addr)) {
             return Ok(if self.page_of(before) == self.page_of(addr) { armed } else { Armed::No });
         }
-        let around = AddrRange::from_len(block.start(addr), FAULT_AROUND);
-        let Some(around) = around.and_then(|a| a.intersection(range)) else { return Ok(Armed::No) };
+        // Below an unaligned start the blocks of the kernel are not aligned either.
+        let unaligned = range.start() != block.start(range.start());
+        if unaligned && addr - range.start() < FAULT_AROUND {
+            return Ok(Armed::No);
+        }
         let mut words = [Page::UNMAPPED; 16];
-        let n = ((around.size() / self.page) as usize).min(words.len());
+        let n = ((FAULT_AROUND / self.page) as usize).clamp(1, words.len());
         self.stats.syscalls += 1;
-        self.pagemap.read(around.start(), &mut words[..n]).map_err(OwnError::io("look at", Some(&around)))?;
-        let own = ((self.page_of(addr) - around.start()) / self.page) as usize;
+        let look = self.pagemap.read(block.start(addr), &mut words[..n]);
+        look.map_err(OwnError::io("look at", Some(&range)))?;
+        let own = ((addr - block.start(addr)) / self.page) as usize;
         let missing = words[..n].iter().enumerate().any(|(i, page)| i != own && !page.any(Page::PRESENT));
         Ok(if missing { Armed::Blurred } else { Armed::Page })
     }

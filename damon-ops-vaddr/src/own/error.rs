@@ -4,7 +4,7 @@ use std::io;
 
 use damon_core::AddrRange;
 
-use super::capabilities::MethodReport;
+use super::capabilities::{MethodReport, Outcome};
 use crate::linux::MapsError;
 
 /// Why an [`Own`](crate::Own) could not be made.
@@ -32,7 +32,8 @@ impl std::error::Error for NothingWorks {}
 impl std::fmt::Display for NothingWorks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("no way to see accesses to this process's memory works:")?;
-        self.tried.iter().try_for_each(|report| write!(f, "\n  {report}"))
+        let mut tried = self.tried.iter().filter(|report| report.outcome != Outcome::NotAsked);
+        tried.try_for_each(|report| write!(f, "\n  {report}"))
     }
 }
 

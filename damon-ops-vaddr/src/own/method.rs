@@ -8,6 +8,9 @@ use crate::linux::Page;
 use crate::sys::Mode;
 
 /// A way to see accesses to the memory of the own process.
+///
+/// Whatever takes a page out of the page table between its access and the check (reclaim, of shared memory) hides the
+/// access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {

@@ -186,7 +186,7 @@ impl Own {
             match piece.and_then(|p| Some((p, self.method(p.how)?))) {
                 Some((piece, method)) => {
                     let shared = if let How::Shared(i) = piece.how { self.shared.get_mut(i) } else { None };
-                    self.engine.arm(method, piece.range, shared, run, armed)?;
+                    self.suspect |= self.engine.arm(method, piece.range, shared, run, armed)?;
                 }
                 None => armed.resize(armed.len() + n, Armed::No),
             }

@@ -9,6 +9,11 @@ use std::sync::atomic::AtomicU64;
 
 use damon_core::AddrRange;
 
+/// Maps of this size or more start at a multiple of it, so that they can have huge pages.
+const HUGE: usize = 2 << 20;
+/// The others start at a multiple of what a read fault may map around it.
+const FAULT_AROUND: usize = 64 << 10;
+
 /// The size of a page in bytes.
 pub(crate) fn page_size() -> u64 {
     // SAFETY: it reads a constant of the system.
@@ -31,12 +36,32 @@ unsafe impl Sync for Mapped {}
 impl Mapped {
     fn new(bytes: usize, flags: libc::c_int, file: Option<&File>) -> io::Result<Self> {
         let len = page_aligned(bytes)?;
+        // Reserved with room to align, then mapped within, so that nobody else gets in between.
+        let align = if len >= HUGE { HUGE } else { FAULT_AROUND };
+        let room = len.checked_add(align).ok_or(io::ErrorKind::OutOfMemory)?;
+        let hold = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let held = unsafe { libc::mmap(std::ptr::null_mut(), room, libc::PROT_NONE, hold, -1, 0) };
+        if held == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let before = (held as usize).next_multiple_of(align) - held as usize;
+        let aligned = held.wrapping_byte_add(before);
+        let after = aligned.wrapping_byte_add(len);
         let fd = file.map_or(-1, AsRawFd::as_raw_fd);
         let prot = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping, at an address that the kernel chooses.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, fd, 0) };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+        // SAFETY: within what is held, which nobody uses.
+        let start = unsafe { libc::mmap(aligned, len, prot, flags | libc::MAP_FIXED, fd, 0) };
+        let error = io::Error::last_os_error();
+        let failed = start == libc::MAP_FAILED;
+        for (at, len) in [(held, before), (after, align - before), (aligned, if failed { len } else { 0 })] {
+            if len > 0 {
+                // SAFETY: held, and nobody uses it.
+                unsafe { libc::munmap(at, len) };
+            }
+        }
+        if failed {
+            return Err(error);
         }
         let range = AddrRange::from_len(start as u64, len as u64);
         match (NonNull::new(start.cast()), range) {

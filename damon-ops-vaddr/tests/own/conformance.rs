@@ -1,0 +1,56 @@
+//! Every method keeps the promises of [`Ops`](damon_core::Ops).
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use damon_core::TargetId;
+use damon_ops_sim::conformance::{self, Fixture, Touch};
+use damon_ops_vaddr::{Method, Own};
+
+use crate::support::{Memory, TARGET, watched};
+
+struct Real(Own, Memory);
+
+impl Fixture for Real {
+    type Ops = Own;
+
+    fn ops(&mut self) -> &mut Own {
+        &mut self.0
+    }
+
+    fn target(&self) -> TargetId {
+        TARGET
+    }
+
+    fn touch(&mut self, addr: u64, touch: Touch) {
+        match touch {
+            Touch::Read => drop(std::hint::black_box(self.1.at(addr).load(Relaxed))),
+            Touch::Write => drop(self.1.at(addr).fetch_add(1, Relaxed)),
+        }
+    }
+}
+
+fn conforms(method: Method) {
+    if let Some((own, memory)) = watched(method, 512) {
+        conformance::run(&mut Real(own, memory)).assert();
+    }
+}
+
+#[test]
+fn zap_with_write_protection_conforms() {
+    conforms(Method::ZapTracked);
+}
+
+#[test]
+fn zap_alone_conforms() {
+    conforms(Method::Zap);
+}
+
+#[test]
+fn write_protection_conforms() {
+    conforms(Method::WpAsync);
+}
+
+#[test]
+fn read_write_protection_conforms() {
+    conforms(Method::RwpAsync);
+}

@@ -1,0 +1,124 @@
+//! Raw calls that a program around the library may make: the tests' only `unsafe`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use damon_core::AddrRange;
+
+pub(crate) const SHARED: i32 = libc::MAP_SHARED;
+pub(crate) const SHARED_ANONYMOUS: i32 = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+pub(crate) const PRIVATE: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+
+/// Maps `len` bytes, at `at` in place of what is there.
+pub(crate) fn map(at: Option<u64>, len: u64, flags: i32, file: Option<&File>) -> io::Result<AddrRange> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let fixed = if at.is_some() { libc::MAP_FIXED } else { 0 };
+    let fd = file.map_or(-1, AsRawFd::as_raw_fd);
+    let hint = at.unwrap_or(0) as usize as *mut libc::c_void;
+    // SAFETY: fixed addresses come from `map` itself and nobody borrows them.
+    let start = unsafe { libc::mmap(hint, len as usize, prot, flags | fixed, fd, 0) };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(AddrRange::from_len(start as u64, len).unwrap())
+}
+
+/// Unmaps what `map` gave.
+pub(crate) fn unmap(range: AddrRange) {
+    // SAFETY: it came from `map`, and nobody borrows it.
+    unsafe { libc::munmap(range.start() as usize as *mut libc::c_void, range.size() as usize) };
+}
+
+/// Moves what `map` gave to another address.
+pub(crate) fn remap(range: AddrRange) -> AddrRange {
+    let to = map(None, range.size(), PRIVATE, None).unwrap();
+    let (from, len) = (range.start() as usize as *mut libc::c_void, range.size() as usize);
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: both came from `map`, and nobody borrows them.
+    let at = unsafe { libc::mremap(from, len, len, flags, to.start() as usize as *mut libc::c_void) };
+    assert_ne!(at, libc::MAP_FAILED, "{}", io::Error::last_os_error());
+    to
+}
+
+/// Writes a word of what `map` gave.
+pub(crate) fn write(addr: u64, value: u64) {
+    // SAFETY: mapped by `map`, and the caller is the only one to use it.
+    unsafe { std::ptr::write_volatile(addr as usize as *mut u64, value) };
+}
+
+/// Reads a word of what `map` gave.
+pub(crate) fn read(addr: u64) -> u64 {
+    // SAFETY: mapped by `map`, and the caller is the only one to use it.
+    unsafe { std::ptr::read_volatile(addr as usize as *const u64) }
+}
+
+/// The kernel writes (`read(2)`) `len` bytes at an address of memory that the library owns.
+pub(crate) fn kernel_writes(file: &File, addr: u64, len: usize) -> io::Result<usize> {
+    // SAFETY: the memory is alive and is only used as atomics by this thread.
+    let n = unsafe { libc::read(file.as_raw_fd(), addr as usize as *mut libc::c_void, len) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// The kernel reads (`write(2)`) `len` bytes at an address of memory that the library owns.
+pub(crate) fn kernel_reads(file: &File, addr: u64, len: usize) -> io::Result<usize> {
+    // SAFETY: the memory is alive and is only used as atomics by this thread.
+    let n = unsafe { libc::write(file.as_raw_fd(), addr as usize as *const libc::c_void, len) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+pub(crate) fn lock_in_memory(range: AddrRange) -> io::Result<()> {
+    // SAFETY: it changes no content.
+    match unsafe { libc::mlock(range.start() as usize as *const libc::c_void, range.size() as usize) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Makes a huge page of what is in `range`.
+pub(crate) fn collapse(range: AddrRange) -> io::Result<()> {
+    const MADV_COLLAPSE: i32 = 25;
+    // SAFETY: it changes no content.
+    match unsafe { libc::madvise(range.start() as usize as *mut _, range.size() as usize, MADV_COLLAPSE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Runs `child` in a forked process; its exit status.
+pub(crate) fn in_child(child: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child allocates nothing that another thread may have locked beyond what glibc makes safe, and exits.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let status = child();
+        // SAFETY: it ends the child without the parent's exit handlers.
+        unsafe { libc::_exit(status) };
+    }
+    let mut status = 0;
+    // SAFETY: `pid` is our child.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 }
+}
+
+/// The ring of a new io_uring, mapped.
+pub(crate) fn io_uring_ring() -> io::Result<(File, AddrRange)> {
+    use std::os::fd::FromRawFd;
+    let mut params = [0u8; 120];
+    // SAFETY: `params` is large enough for `struct io_uring_params`.
+    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 8, params.as_mut_ptr()) };
+    let fd = i32::try_from(fd).ok().filter(|&fd| fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: a new descriptor.
+    let file = unsafe { File::from_raw_fd(fd) };
+    let range = map(None, 4096, SHARED | libc::MAP_POPULATE, Some(&file))?;
+    Ok((file, range))
+}
+
+/// Watches what the caller mapped and keeps mapped.
+pub(crate) fn watch(
+    own: &mut damon_ops_vaddr::Own,
+    range: AddrRange,
+) -> Result<damon_ops_vaddr::Guard, damon_ops_vaddr::WatchError> {
+    // SAFETY: the tests keep the mapping as it is until the guard is dropped, or expect a refusal.
+    unsafe { own.watch_raw(range) }
+}
