@@ -24,8 +24,9 @@ fn a_short_run_finds_the_hot_sets_and_ends_with_its_line() {
     let (cpu, checks) = (figure(line, "cpu"), figure(line, "checks"));
     let format = format!("quickstart: precision {precision:.2} recall {recall:.2} cpu {cpu:.1}% checks {checks:.0}/s");
     assert_eq!(line, format);
-    // Looser than what a run of 20 s reaches: the sets move twice as fast here.
-    assert!(precision > 0.8 && recall > 0.8 && cpu < 5.0 && checks > 100.0, "{out}");
+    // Looser than what a run of 20 s reaches: the sets move twice as fast here, and in a debug build on a busy machine
+    // the workers may come round in little more than half of the windows. By chance both would be about 0.2.
+    assert!(precision > 0.6 && recall > 0.6 && cpu < 5.0 && checks > 100.0, "{out}");
 
     // Without RWP nobody sees reads of private memory, and each cell of that panel says so.
     let panel: Vec<_> = out.lines().skip_while(|l| !l.starts_with("private, only read:")).skip(1).take(8).collect();

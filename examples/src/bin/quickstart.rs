@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Pairs of slices without and with monitoring, to measure the slowdown; at least 6 for a figure.
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = 64)]
     pairs: usize,
     /// Draw the heat map into this SVG file too.
     #[arg(long)]

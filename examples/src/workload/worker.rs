@@ -81,13 +81,13 @@ fn chunks(place: AddrRange) -> impl Iterator<Item = AddrRange> {
 }
 
 impl Set {
-    /// Reads a word of each cache line of each page, and some arithmetic with it, as a program would; writes a word of
+    /// Reads a word of every second cache line of each page, and some arithmetic with it, as a program would; writes a word of
     /// those pages that are to be written.
     fn touch(&self, range: AddrRange) {
         let words = self.memory.words(range);
         for (i, page) in words.chunks(PAGE as usize / 8).enumerate() {
             let mut hash = 0_u64;
-            for line in page.iter().step_by(8) {
+            for line in page.iter().step_by(16) {
                 hash = (hash ^ line.load(Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
             }
             if self.touching == Touching::Write || (self.touching == Touching::Mixed && i % 4 == 0) {
