@@ -122,6 +122,14 @@ impl Monitor {
         }
     }
 
+    /// One that has just finished an aggregation with this target.
+    pub(crate) fn finished(attrs: Attrs, target: Target) -> Self {
+        let mut monitor = Self::new(attrs, 0);
+        monitor.targets.push(target);
+        monitor.phase = Phase::Finished;
+        monitor
+    }
+
     /// The attributes, with the intervals as tuned.
     pub const fn attrs(&self) -> &Attrs {
         &self.attrs
