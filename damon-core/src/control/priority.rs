@@ -40,7 +40,7 @@ pub struct Standing {
 /// let idle = Standing { size: 1, largest: 1, nr_accesses: 0, samples: 20, age_secs: 3_600 };
 /// let hot = Standing { nr_accesses: 20, ..idle };
 /// let weights = Weights { size: 0, nr_accesses: 1, age: 1 };
-/// assert_eq!((hot_score(&idle, weights), hot_score(&hot, weights)), (15, 83));
+/// assert_eq!((hot_score(&idle, weights), hot_score(&hot, weights)), (14, 83));
 /// ```
 pub fn hot_score(r: &Standing, weights: Weights) -> u32 {
     let frequency = u64::from(r.nr_accesses) * 100 / u64::from(r.samples.max(1));
