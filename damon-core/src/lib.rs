@@ -34,12 +34,14 @@
 
 extern crate alloc;
 
+mod act;
 mod addr;
 mod adjust;
 mod attrs;
 pub mod control;
 mod figures;
 mod filter;
+mod metrics;
 mod monitor;
 mod ops;
 mod region;
@@ -50,11 +52,13 @@ mod target;
 mod time;
 mod units;
 
+pub use act::{Action, Applied, ApplyOps, Dest, DynApplyOps, Request, Unsupported};
 pub use addr::AddrRange;
 pub use adjust::Adjust;
 pub use adjust::classic::laws as classic;
 pub use attrs::{Attrs, AttrsSpec, BadAttrs, IntervalsGoal, MAX_PROBES, Probe};
 pub use filter::{Filter, PageFilter, passes};
+pub use metrics::{Metric, MetricError, Metrics, MetricsFn};
 pub use monitor::{EditError, Editor, Monitor, Next, Stats, Window};
 pub use ops::{
     BackendId, DynError, DynOps, Erased, Extent, Fault, Ops, Router, RouterError, Sample, Seen, Sees, Span, Want,

@@ -27,7 +27,9 @@
 
 pub mod clock;
 pub mod context;
+pub mod engine;
 pub mod runner;
+pub mod scheme;
 
 pub use context::Context;
 pub use runner::Kdamond;

@@ -1,6 +1,7 @@
 //! What a scheme may do to regions in the gap, and no more: the invariants hold after each call.
 
 use crate::adjust::Adjuster;
+use crate::control::moving_sum;
 use crate::region::Region;
 use crate::target::{Cut, Target};
 
@@ -10,6 +11,9 @@ pub struct Editor<'a> {
     pub(super) adjuster: &'a mut dyn Adjuster,
     pub(super) target: &'a mut Target,
     pub(super) granule: u64,
+    /// Samples of a full aggregation, and how many of them the counts lack.
+    pub(super) samples: u32,
+    pub(super) left: u32,
 }
 
 /// Why an edit was refused. Nothing was changed.
@@ -46,6 +50,16 @@ impl Editor<'_> {
     /// The regions as they are now.
     pub fn regions(&self) -> &[Region] {
         &self.target.regions
+    }
+
+    /// What cuts are multiples of.
+    pub const fn granule(&self) -> u64 {
+        self.granule
+    }
+
+    /// A region's count as of a full aggregation: see [`View::moving_sum`](crate::View::moving_sum).
+    pub fn moving_sum(&self, r: &Region) -> u32 {
+        moving_sum(r.nr_accesses, r.last_nr_accesses, self.left, self.samples)
     }
 
     /// Cuts a region in two. Both keep its counts and its age.

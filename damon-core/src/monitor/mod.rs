@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use crate::adjust::Adjuster;
 use crate::attrs::Attrs;
-use crate::ops::{Sample, Span};
+use crate::ops::{Sample, Sees, Span};
 use crate::report::{Access, Intake};
 use crate::rng::Rng;
 use crate::snapshot::View;
@@ -120,6 +120,14 @@ impl Monitor {
             spans: Vec::new(),
             cuts: Vec::new(),
         }
+    }
+
+    /// One that has just finished an aggregation with this target.
+    pub(crate) fn finished(attrs: Attrs, target: Target) -> Self {
+        let mut monitor = Self::new(attrs, 0);
+        monitor.targets.push(target);
+        monitor.phase = Phase::Finished;
+        monitor
     }
 
     /// The attributes, with the intervals as tuned.
@@ -241,11 +249,24 @@ impl Monitor {
     pub fn edit(&mut self, id: TargetId) -> Option<Editor<'_>> {
         self.give_up_window();
         let at = self.targets.binary_search_by_key(&id, Target::id).ok()?;
+        let samples = self.attrs.samples_per_aggregation();
         Some(Editor {
+            samples,
+            left: samples.saturating_sub(self.windows_counted()),
             adjuster: &mut *self.adjuster,
             target: &mut self.targets[at],
             granule: self.attrs.spec().granule,
         })
+    }
+
+    /// Regions above this size would be cut at the end of the next aggregation, to have `min_nr_regions`.
+    ///
+    /// Counterpart: `damon_region_sz_limit` (`mm/damon/core.c`, Linux 7.3).
+    pub fn region_size_limit(&self) -> u64 {
+        let spans = self.targets.iter().flat_map(|t| &t.spans).filter(|s| s.sees != Sees::Nothing);
+        let total: u128 = spans.map(|s| u128::from(s.range.size())).sum();
+        let limit = u64::try_from(total / self.attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
+        limit.max(self.attrs.spec().granule)
     }
 
     /// Windows that the current counts are made of.

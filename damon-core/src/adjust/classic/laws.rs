@@ -10,7 +10,7 @@ use super::{Classic, fit, limits};
 use crate::addr::{AddrRange, align_down};
 use crate::adjust::Adjuster;
 use crate::attrs::Attrs;
-use crate::monitor::tune;
+use crate::monitor::{Monitor, tune};
 use crate::region::Region;
 use crate::target::{Target, TargetId, TargetSpec};
 
@@ -95,4 +95,13 @@ pub fn region(numbers: [u64; 5], attrs: &Attrs) -> Option<Region> {
     r.age = age.try_into().ok()?;
     (r.nr_samples, r.last_nr_samples) = (attrs.samples_per_aggregation(), attrs.samples_per_aggregation());
     Some(r)
+}
+
+/// A monitor with one target, called 0, whose regions these are, at the end of an aggregation: for who tries schemes
+/// on a known picture.
+pub fn finished(attrs: Attrs, regions: Vec<Region>) -> Monitor {
+    let mut target = Target::new(TargetSpec::new(TargetId::new(0)));
+    target.regions = regions;
+    target.span_regions();
+    Monitor::finished(attrs, target)
 }

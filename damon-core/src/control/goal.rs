@@ -1,0 +1,47 @@
+//! How far a goal is reached, and how much a quota may do until it is.
+//!
+//! Counterpart: `damos_quota_score`, `damos_goal_tune_esz_bp_consist`, `damos_goal_tune_esz_bp_temporal` (`mm/damon/core.c`,
+//! Linux 7.3).
+
+use super::feed_loop;
+
+/// `current` against `target`: 10,000 is reached, more is overshot.
+pub fn score(current: u64, target: u64) -> u64 {
+    u64::try_from(u128::from(current) * 10_000 / u128::from(target.max(1))).unwrap_or(u64::MAX)
+}
+
+/// The kernel's `consist`: grows or shrinks the size of the last window, in ten-thousandths of a byte, in proportion to
+/// how far the score is off. It starts at one byte.
+pub fn consist(last_bp: u64, score: u64) -> u64 {
+    feed_loop::next_input(last_bp.max(feed_loop::MIN_INPUT), score)
+}
+
+/// The kernel's `temporal`: all that the size limit allows until the goal is reached, then nothing. In ten-thousandths of
+/// a byte; a limit of 0 is none.
+pub fn temporal(score: u64, size_limit: u64) -> u64 {
+    match score {
+        feed_loop::GOAL.. => 0,
+        _ if size_limit > 0 => size_limit.saturating_mul(10_000),
+        _ => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consist_starts_at_a_byte_and_temporal_at_the_limit() {
+        assert_eq!(consist(0, 0) / 10_000, 2);
+        assert_eq!(consist(40_960_000, 20_000) / 10_000, 1);
+        assert_eq!(temporal(9_999, 4_096) / 10_000, 4_096);
+        assert_eq!((temporal(9_999, 0), temporal(10_000, 4_096)), (u64::MAX, 0));
+    }
+
+    #[test]
+    fn a_score_never_overflows() {
+        assert_eq!(score(u64::MAX, 1), u64::MAX);
+        assert_eq!(score(3, 4), 7_500);
+        assert_eq!(score(3, 0), 30_000);
+    }
+}

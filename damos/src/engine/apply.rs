@@ -1,0 +1,292 @@
+//! Goes through a snapshot once, region by region, and lets every scheme that is due act on it.
+//!
+//! Counterpart: `damos_apply_target`, `damon_do_apply_schemes`, `damos_apply_scheme` (`mm/damon/core.c`, Linux 7.3).
+
+use core::time::Duration;
+
+use damon_core::control::priority::{self, Histogram, Standing};
+use damon_core::{Action, Applied, ApplyOps, Attrs, Editor, Instant, Metrics, Monitor, Region, TargetId};
+
+use super::filter::{self, Verdict};
+use super::{Outcome, Running, Schemes, Tried, own_interval};
+use crate::scheme::pattern::Bounds;
+
+/// What a pass through a snapshot is about.
+struct Pass<'a, A: ApplyOps + ?Sized> {
+    attrs: Attrs,
+    /// Joined again, regions do not grow above it.
+    size_limit: u64,
+    last_target: Option<TargetId>,
+    actor: &'a mut A,
+    observe: &'a mut dyn FnMut(&Tried),
+    outcome: Outcome<A::Error>,
+}
+
+/// A scheme whose turn it is.
+struct Due<'a> {
+    index: usize,
+    running: &'a mut Running,
+    bounds: Bounds,
+}
+
+impl Schemes {
+    /// Applies what is due to the monitor's regions as they are: to be called in the gap. `aggregated` says that an
+    /// aggregation has just ended, which is when schemes without an interval of their own are due.
+    ///
+    /// Regions are cut where a filter or a quota ends, and joined again where nothing is lost by it; a region that was
+    /// acted on starts its age anew. Whatever fails is counted and charged as far as it got, and the rest gone on with.
+    pub fn apply<A: ApplyOps + ?Sized>(
+        &mut self,
+        now: Instant,
+        aggregated: bool,
+        monitor: &mut Monitor,
+        actor: &mut A,
+        metrics: &mut (impl Metrics + ?Sized),
+    ) -> Outcome<A::Error> {
+        self.apply_with(now, aggregated, monitor, actor, metrics, &mut |_| ())
+    }
+
+    /// The same; `observe` is told of each region that a scheme was tried on.
+    pub fn apply_with<A: ApplyOps + ?Sized>(
+        &mut self,
+        now: Instant,
+        aggregated: bool,
+        monitor: &mut Monitor,
+        actor: &mut A,
+        metrics: &mut (impl Metrics + ?Sized),
+        observe: &mut dyn FnMut(&Tried),
+    ) -> Outcome<A::Error> {
+        let attrs = monitor.attrs().clone();
+        let Self { list, histogram, targets } = self;
+        let mut due: Vec<_> =
+            list.iter_mut().enumerate().filter_map(|(i, s)| s.due(i, now, aggregated, &attrs)).collect();
+        if due.is_empty() {
+            return Outcome::default();
+        }
+        targets.clear();
+        targets.extend(monitor.view().targets().iter().map(|t| t.id()));
+        for s in &mut due {
+            // Who was to be gone on with may have left.
+            s.running.quota.resume = s.running.quota.resume.filter(|(target, _)| targets.contains(target));
+            s.running.prepare(now, &s.bounds, targets, monitor, metrics, histogram);
+        }
+        let mut pass = Pass {
+            size_limit: monitor.region_size_limit(),
+            attrs,
+            last_target: targets.last().copied(),
+            actor,
+            observe,
+            outcome: Outcome { applied: due.len(), ..Outcome::default() },
+        };
+        let opened = pass.actor.open(now);
+        pass.fail(opened.err());
+        for &target in &*targets {
+            if let Some(mut editor) = monitor.edit(target) {
+                pass.target(&mut due, target, &mut editor);
+            }
+        }
+        let closed = pass.actor.close();
+        pass.fail(closed.err());
+        pass.outcome
+    }
+}
+
+impl Running {
+    /// Is it this scheme's turn?
+    fn due(&mut self, index: usize, now: Instant, aggregated: bool, attrs: &Attrs) -> Option<Due<'_>> {
+        match own_interval(&self.scheme) {
+            None if !aggregated => return None,
+            None => {}
+            Some(interval) => {
+                // The first time after one interval; half a window early rather than a whole one late.
+                let at = *self.apply_at.get_or_insert(now + interval);
+                if now + attrs.sampling() / 2 < at {
+                    return None;
+                }
+                self.apply_at = Some(now + interval);
+            }
+        }
+        self.active.then(|| Due { index, bounds: self.scheme.pattern.bounds(attrs), running: self })
+    }
+
+    /// Starts a charge window where one is due, and finds from which score on it serves.
+    fn prepare(
+        &mut self,
+        now: Instant,
+        bounds: &Bounds,
+        targets: &[TargetId],
+        monitor: &mut Monitor,
+        metrics: &mut (impl Metrics + ?Sized),
+        histogram: &mut Histogram,
+    ) {
+        if !self.quota.is_set(&self.scheme.quota) {
+            return;
+        }
+        let attrs = monitor.attrs().clone();
+        let granule = attrs.spec().granule;
+        self.quota.start_window(now, &self.scheme.quota, granule, &mut self.stats, metrics);
+        let largest = monitor.region_size_limit();
+        histogram.clear();
+        for &target in targets {
+            let Some(mut editor) = monitor.edit(target) else { continue };
+            let mut i = 0;
+            while let Some(&r) = editor.regions().get(i) {
+                if bounds.hold(&r, &editor) && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
+                    // It may have been cut.
+                    let r = editor.regions().get(i).copied().unwrap_or(r);
+                    histogram.add(self.score(&r, &editor, &attrs, largest), r.size());
+                }
+                i += 1;
+            }
+        }
+        self.quota.min_score = histogram.min_score(self.quota.effective);
+    }
+
+    /// How much the region deserves the action.
+    fn score(&self, r: &Region, editor: &Editor<'_>, attrs: &Attrs, largest: u64) -> u32 {
+        let standing = Standing {
+            size: r.size(),
+            largest,
+            nr_accesses: editor.moving_sum(r),
+            samples: attrs.samples_per_aggregation(),
+            age_secs: r.age_time(attrs.aggregation()).as_secs(),
+        };
+        let hot = priority::hot_score(&standing, self.scheme.quota.weights);
+        match self.scheme.action {
+            Action::Pageout | Action::Cold | Action::LruDeprio | Action::MigrateCold | Action::Nohugepage => {
+                priority::MAX_SCORE - hot
+            }
+            Action::Stat => priority::MAX_SCORE,
+            _ => hot,
+        }
+    }
+
+    /// Passes over what the last charge window did already. A region that it did in part is cut.
+    fn was_charged(&mut self, target: TargetId, i: usize, editor: &mut Editor<'_>) -> bool {
+        let Some((from, addr)) = self.quota.resume else { return false };
+        if target != from {
+            return true;
+        }
+        let Some(r) = editor.regions().get(i).map(|r| r.range()) else { return true };
+        let granule = editor.granule();
+        let skip = if r.end() <= addr {
+            true
+        } else if r.start() < addr {
+            let done = ((addr - r.start()) & !(granule - 1)).max(granule);
+            if done < r.size() {
+                let cut = editor.cut(i, r.start() + done);
+                debug_assert!(cut.is_ok());
+            }
+            true
+        } else {
+            false
+        };
+        if i + 1 == editor.regions().len() {
+            self.quota.resume = None;
+        }
+        skip
+    }
+}
+
+impl Bounds {
+    fn hold(&self, r: &Region, editor: &Editor<'_>) -> bool {
+        self.size.contains(&r.size()) && self.nr_accesses.contains(&editor.moving_sum(r)) && self.age.contains(&r.age())
+    }
+}
+
+impl<A: ApplyOps + ?Sized> Pass<'_, A> {
+    fn fail(&mut self, error: Option<A::Error>) {
+        if let Some(error) = error {
+            self.outcome.nr_failed += 1;
+            self.outcome.error.get_or_insert(error);
+        }
+    }
+
+    fn target(&mut self, due: &mut [Due<'_>], target: TargetId, editor: &mut Editor<'_>) {
+        let mut i = 0;
+        while i < editor.regions().len() {
+            for s in &mut *due {
+                self.scheme(s, target, i, editor);
+            }
+            // Cut for a quota and alike again: the piece goes back.
+            let back = match editor.regions().get(i.wrapping_sub(1)..=i) {
+                Some([last, r]) => last.continues_in(r) && r.range().end() - last.range().start() <= self.size_limit,
+                _ => false,
+            };
+            if !back || editor.join(i - 1).is_err() {
+                i += 1;
+            }
+        }
+    }
+
+    fn scheme(&mut self, due: &mut Due<'_>, target: TargetId, i: usize, editor: &mut Editor<'_>) {
+        let Due { index, running: s, bounds } = due;
+        if s.quota.is_full(&s.scheme.quota, editor.granule()) || s.was_charged(target, i, editor) {
+            return;
+        }
+        if s.scheme.max_nr_snapshots.is_some_and(|max| max <= s.stats.nr_snapshots) {
+            return;
+        }
+        let Some(&r) = editor.regions().get(i) else { return };
+        if bounds.hold(&r, editor) && self.deserves(s, &r, editor) {
+            if s.is_blind(r.sees()) {
+                s.stats.sz_blind += r.size();
+            } else {
+                self.act(*index, s, target, i, editor);
+            }
+        }
+        if Some(target) == self.last_target && i + 1 == editor.regions().len() {
+            s.stats.nr_snapshots += 1;
+        }
+    }
+
+    fn deserves(&self, s: &Running, r: &Region, editor: &Editor<'_>) -> bool {
+        !s.quota.is_set(&s.scheme.quota) || s.score(r, editor, &self.attrs, self.size_limit) >= s.quota.min_score
+    }
+
+    fn act(&mut self, index: usize, s: &mut Running, target: TargetId, i: usize, editor: &mut Editor<'_>) {
+        let granule = editor.granule();
+        let Some(&r) = editor.regions().get(i) else { return };
+        if let Some(left) = s.quota.less_than(r.size(), &s.scheme.quota, granule) {
+            if left == 0 || editor.cut(i, r.range().start() + left).is_err() {
+                s.stats.nr_tried += 1;
+                return;
+            }
+        }
+        let verdict = filter::judge(&s.scheme, target, i, editor);
+        let Some(&r) = editor.regions().get(i).filter(|_| verdict != Verdict::Out) else { return };
+        let range = r.range();
+        let Applied { size, filter_passed, took, error } = if s.scheme.dry_run {
+            Applied { size: range.size(), filter_passed: range.size(), took: Duration::ZERO, error: None }
+        } else {
+            self.actor.apply(target, range, &s.scheme.request(verdict == Verdict::Allowed))
+        };
+        s.quota.charge(range.size(), size, took, &s.scheme.quota);
+        if s.quota.is_full(&s.scheme.quota, granule) {
+            s.quota.resume = Some((target, range.end()));
+        }
+        s.stats.nr_tried += 1;
+        s.stats.sz_tried += range.size();
+        if !s.scheme.dry_run {
+            s.stats.nr_applied += u64::from(size > 0);
+            s.stats.sz_applied += size;
+            s.stats.sz_ops_filter_passed += filter_passed;
+            s.stats.nr_failed += u64::from(error.is_some());
+            if s.scheme.action != Action::Stat {
+                let reset = editor.reset_age(i);
+                debug_assert!(reset.is_ok());
+            }
+        }
+        (self.observe)(&Tried {
+            scheme: index,
+            action: s.scheme.action,
+            target,
+            range,
+            nr_accesses: editor.moving_sum(&r),
+            age: r.age(),
+            applied: size,
+            dry_run: s.scheme.dry_run,
+        });
+        self.fail(error);
+    }
+}

@@ -1,0 +1,126 @@
+//! A scheme's quota in the course of time: charge windows, what was charged, how the size was tuned.
+//!
+//! Counterpart: `damos_adjust_quota` (`mm/damon/core.c`, Linux 7.3).
+
+use damon_core::control::{goal, quota};
+use damon_core::{Instant, Metric, Metrics, TargetId};
+
+use super::Stats;
+use crate::scheme::{Quota, Tuner};
+
+/// What happened to a quota.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QuotaState {
+    /// When the charge window began.
+    window: Option<Instant>,
+    /// Charged in this window, and in all before.
+    pub(super) charged: u64,
+    total: quota::Charged,
+    /// The size that this window may work on.
+    pub(super) effective: u64,
+    /// The same in ten-thousandths, as the tuner left it.
+    tuned_bp: u64,
+    /// Regions with a lower score have to wait.
+    pub(super) min_score: u32,
+    /// Where the last window stopped.
+    pub(super) resume: Option<(TargetId, u64)>,
+    /// The last readings of goals that are totals.
+    totals: Vec<Option<u64>>,
+}
+
+impl Quota {
+    fn is_limit(&self) -> bool {
+        self.size > 0 || self.ms() > 0 || !self.goals.is_empty()
+    }
+
+    fn ms(&self) -> u64 {
+        u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl QuotaState {
+    pub(super) fn is_set(&self, spec: &Quota) -> bool {
+        self.effective > 0 || spec.is_limit()
+    }
+
+    pub(super) fn is_full(&self, spec: &Quota, granule: u64) -> bool {
+        self.is_set(spec) && quota::is_full(self.charged, self.effective, granule)
+    }
+
+    /// How much is left, in whole granules, if it is less than `size`.
+    pub(super) fn less_than(&self, size: u64, spec: &Quota, granule: u64) -> Option<u64> {
+        let over = self.is_set(spec) && self.charged.saturating_add(size) > self.effective;
+        over.then(|| self.effective.saturating_sub(self.charged) & !(granule - 1))
+    }
+
+    /// Starts a new charge window if it is time, with the size that its goals and the throughput allow.
+    pub(super) fn start_window(
+        &mut self,
+        now: Instant,
+        spec: &Quota,
+        granule: u64,
+        stats: &mut Stats,
+        metrics: &mut (impl Metrics + ?Sized),
+    ) {
+        if self.window.is_some() && self.total.size == 0 && self.charged == 0 && !self.is_over(now, spec) {
+            return;
+        }
+        match self.window {
+            None => {}
+            Some(_) if !self.is_over(now, spec) => return,
+            Some(_) => {
+                stats.qt_exceeds += u64::from(self.is_full(spec, granule));
+                self.total.size = self.total.size.saturating_add(self.charged);
+                self.charged = 0;
+            }
+        }
+        self.window = Some(now);
+        let tuned_bp = (!spec.goals.is_empty()).then(|| self.tune(spec, stats, metrics));
+        let limits = quota::Limits { size: spec.size, ms: spec.ms(), tuned_bp };
+        self.effective = quota::effective_size(&limits, &self.total, granule);
+    }
+
+    /// Intervals are compared in whole milliseconds, so that a window of one is not missed by a hair.
+    fn is_over(&self, now: Instant, spec: &Quota) -> bool {
+        let ms = |t: Instant| t.as_nanos() / 1_000_000;
+        self.window.is_none_or(|start| u128::from(ms(now).saturating_sub(ms(start))) >= spec.reset_interval.as_millis())
+    }
+
+    fn tune(&mut self, spec: &Quota, stats: &mut Stats, metrics: &mut (impl Metrics + ?Sized)) -> u64 {
+        self.totals.resize(spec.goals.len(), None);
+        let mut score = 0;
+        for (i, g) in spec.goals.iter().enumerate() {
+            let current = match g.metric {
+                Metric::UserInput => Ok(g.current_value),
+                metric => metrics.read(metric),
+            };
+            let current = match current {
+                Ok(total) if g.metric.is_total() => match self.totals[i].replace(total) {
+                    Some(last) => total.saturating_sub(last),
+                    // There is no growth to judge by yet: as it was in the last window.
+                    None if spec.tuner == Tuner::Temporal && self.effective > 0 => 0,
+                    None => g.target_value,
+                },
+                Ok(current) => current,
+                // Not knowing is no licence to do more.
+                Err(_) => {
+                    stats.goal_errors += 1;
+                    g.target_value
+                }
+            };
+            // The farthest reached goal decides: the least that any of them asks for.
+            score = score.max(goal::score(current, g.target_value));
+        }
+        self.tuned_bp = match spec.tuner {
+            Tuner::Consist => goal::consist(self.tuned_bp, score),
+            Tuner::Temporal => goal::temporal(score, spec.size),
+        };
+        self.tuned_bp
+    }
+
+    /// Charges what was tried in this window.
+    pub(super) fn charge(&mut self, tried: u64, applied: u64, took: core::time::Duration, spec: &Quota) {
+        self.charged = self.charged.saturating_add(quota::charge(tried, applied, spec.fail_charge));
+        self.total.ns = self.total.ns.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,31 @@
+//! What a scheme did so far.
+//!
+//! Counterpart: `struct damos_stat` (`include/linux/damon.h`, Linux 7.3).
+
+/// Counters of one scheme, since it was added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Regions that it was tried on, and their addresses.
+    pub nr_tried: u64,
+    /// The addresses of these.
+    pub sz_tried: u64,
+    /// Regions that it was applied to at least in part.
+    pub nr_applied: u64,
+    /// The addresses that it was applied to.
+    pub sz_applied: u64,
+    /// Addresses that passed the page filters.
+    pub sz_ops_filter_passed: u64,
+    /// Charge windows that used up the quota.
+    pub qt_exceeds: u64,
+    /// Snapshots that it went through.
+    pub nr_snapshots: u64,
+    /// Regions on which it failed; what was done before that is counted above.
+    pub nr_failed: u64,
+    /// Addresses left alone since their reads are invisible.
+    pub sz_blind: u64,
+    /// Readings of goals that failed.
+    pub goal_errors: u64,
+    /// Readings of watermarks that failed.
+    pub watermark_errors: u64,
+}

@@ -1,0 +1,92 @@
+//! Schemes as a person writes them: which memory, what to do, how much, towards what, when.
+//!
+//! Counterpart: `struct damos` (`include/linux/damon.h`, Linux 7.3). All of it is plain data with defaults; an engine
+//! ([`Schemes`](crate::engine::Schemes)) checks it, and keeps what happened.
+
+mod filter;
+pub(crate) mod pattern;
+mod quota;
+
+use core::time::Duration;
+
+use damon_core::control::watermarks::Marks;
+use damon_core::{Action, Dest, Filter, Metric};
+
+pub use filter::{CoreFilter, CoreFilterKind};
+pub use pattern::{AccessPattern, Age, Freq};
+pub use quota::{Goal, Quota, Tuner};
+
+/// An operation scheme: does something to memory that is accessed in a certain way.
+///
+/// ```
+/// use std::time::Duration;
+/// use damon_core::Action;
+/// use damos::scheme::{AccessPattern, Age, Freq, Quota, Scheme};
+///
+/// // Page out what was not accessed for two minutes, 128 MiB and 10 ms of work a second at most.
+/// let scheme = Scheme {
+///     pattern: AccessPattern {
+///         freq: Freq::NONE,
+///         age: Age::Time(Duration::from_secs(120)..=Duration::MAX),
+///         ..AccessPattern::default()
+///     },
+///     quota: Quota { size: 128 << 20, time: Duration::from_millis(10), ..Quota::default() },
+///     ..Scheme::new(Action::Pageout)
+/// };
+/// # let _ = scheme;
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheme {
+    /// Which memory.
+    pub pattern: AccessPattern,
+    /// What to do to it.
+    pub action: Action,
+    /// How often; zero is at the end of each aggregation.
+    pub apply_interval: Duration,
+    /// Where to migrate to: one node, or several by weight.
+    pub dests: Vec<Dest>,
+    /// How much.
+    pub quota: Quota,
+    /// When at all.
+    pub watermarks: Option<Watermarks>,
+    /// To which regions; see [`CoreFilter`].
+    pub core_filters: Vec<CoreFilter>,
+    /// To which pages, tested by who acts; see [`damon_core::passes`].
+    pub filters: Vec<Filter>,
+    /// Stops after so many snapshots.
+    pub max_nr_snapshots: Option<u64>,
+    /// Acts even where reads are invisible, taking "not written" for "not accessed".
+    pub allow_write_only: bool,
+    /// Only says what it would do.
+    pub dry_run: bool,
+}
+
+impl Scheme {
+    /// `action` on all memory, at the end of each aggregation, without limits.
+    pub fn new(action: Action) -> Self {
+        Self {
+            pattern: AccessPattern::default(),
+            action,
+            apply_interval: Duration::ZERO,
+            dests: Vec::new(),
+            quota: Quota::default(),
+            watermarks: None,
+            core_filters: Vec::new(),
+            filters: Vec::new(),
+            max_nr_snapshots: None,
+            allow_write_only: false,
+            dry_run: false,
+        }
+    }
+}
+
+/// Between which marks of a metric a scheme is active. While all of a monitor's schemes are inactive it does not watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// What is looked at; the kernel's is free memory in thousandths.
+    pub metric: Metric,
+    /// How often.
+    pub interval: Duration,
+    /// The marks.
+    pub marks: Marks,
+}
