@@ -25,10 +25,10 @@ struct Args {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=600))]
     seconds: u64,
     /// Sampling interval in milliseconds.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     sampling: u64,
     /// Aggregation interval in milliseconds.
-    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     aggregation: u64,
     /// At least so many regions.
     #[arg(long, default_value_t = 15)]
@@ -81,9 +81,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let elapsed = (clock.now() - start).as_secs_f64();
     let snapshots: Vec<_> = snapshots.try_iter().collect();
 
-    // The same program with and without it. Short slices: what else the machine does weighs on both of a pair.
+    // The same program with and without it. Short slices: what else the machine does weighs on both of a pair. Pages are
+    // armed three times in a slice, at its start and twice later.
     let bar = progress::bar("measuring the slowdown", 2 * args.pairs as u64);
-    let slice = Duration::from_millis(args.sampling * 5 / 2);
+    let slice = Duration::from_millis(args.sampling * 11 / 4);
     let speeds = slowdown::measure(
         args.pairs,
         slice,
