@@ -30,6 +30,8 @@ pub struct Health {
     pub reports_lost: u64,
     /// Errors of the backend that were, or are about to be, tried again.
     pub retries: u64,
+    /// Regions on which a scheme's action failed.
+    pub failed_actions: u64,
     /// CPU time that stepping has used.
     pub cpu: Duration,
     /// The same over the period measured last (an update interval, but whole aggregations), as thousandths of one
@@ -57,6 +59,7 @@ impl Default for Health {
             reports: 0,
             reports_lost: 0,
             retries: 0,
+            failed_actions: 0,
             cpu: Duration::ZERO,
             cpu_permille: 0,
             stretch_permille: 1_000,

@@ -2,6 +2,7 @@
 //!
 //! Counterpart: `kdamond_fn` (`mm/damon/core.c`, Linux 7.3), without its sleep.
 
+mod acting;
 mod budget;
 mod keeper;
 mod meter;
@@ -9,7 +10,11 @@ mod retry;
 
 use core::time::Duration;
 
-use damon_core::{Attrs, Instant, Monitor, Next, Ops, Stats, View, Window};
+use damon_core::{ApplyOps, Attrs, DynError, Instant, Metrics, Monitor, Next, Ops, Stats, View, Window};
+
+use crate::engine::{SchemeError, Schemes, Tried};
+use crate::scheme::Scheme;
+use acting::Acting;
 
 use keeper::Keeper;
 use meter::Meter;
@@ -20,8 +25,9 @@ pub use retry::{Retry, StepError};
 
 /// A monitor and the backend that it watches through, stepped by whoever has a clock.
 ///
-/// A step ends the sampling window that is due, shows a finished aggregation, keeps the overhead budget, begins the
-/// next window and says when to step again. It never sleeps, and stepping too early or too late is harmless.
+/// A step ends the sampling window that is due, applies the schemes, shows a finished aggregation, keeps the overhead
+/// budget, begins the next window and says when to step again. It never sleeps, and stepping too early or too late is
+/// harmless. While it has schemes and their watermarks keep all of them inactive, nothing is watched.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,6 +50,10 @@ pub use retry::{Retry, StepError};
 pub struct Context<O> {
     monitor: Monitor,
     ops: O,
+    acting: Acting,
+    /// Nothing is watched while no scheme is active.
+    dormant: bool,
+    paused: bool,
     keeper: Keeper,
     retry: Retry,
     /// After a transient error: there is nothing to do before this.
@@ -62,6 +72,9 @@ impl<O: Ops> Context<O> {
             keeper: Keeper::new(monitor.attrs().clone()),
             monitor,
             ops,
+            acting: Acting::default(),
+            dormant: false,
+            paused: false,
             retry: Retry::default(),
             retry_at: Instant::ZERO,
             failed: 0,
@@ -113,12 +126,19 @@ impl<O: Ops> Context<O> {
         if now < self.retry_at {
             return Ok(Next::At(self.retry_at));
         }
+        if let Some(until) = self.sleep_or_wake(now) {
+            return Ok(Next::At(until));
+        }
         match self.monitor.end(now, &mut self.ops) {
             Ok(Window::Early(due)) if due > now => return Ok(Next::At(due)),
-            Ok(Window::Counted(stats)) => self.count(&stats),
+            Ok(Window::Counted(stats)) => {
+                self.count(&stats);
+                self.act(now, false);
+            }
             Ok(Window::Aggregated(stats)) => {
                 self.count(&stats);
                 self.health.aggregations += 1;
+                self.act(now, true);
                 look(self);
                 self.keep_budget(now);
             }
@@ -136,6 +156,29 @@ impl<O: Ops> Context<O> {
             _ => self.meter.abandon(),
         }
         Ok(next)
+    }
+
+    /// Stops watching where no scheme is active, and says when to look at the watermarks again.
+    fn sleep_or_wake(&mut self, now: Instant) -> Option<Instant> {
+        let until = self.acting.dormant_until(now);
+        if until.is_some() != self.dormant {
+            self.dormant = until.is_some();
+            self.set_watching();
+        }
+        until
+    }
+
+    fn set_watching(&mut self) {
+        if self.paused || self.dormant {
+            self.monitor.pause();
+            self.meter.abandon();
+        } else {
+            self.monitor.resume();
+        }
+    }
+
+    fn act(&mut self, now: Instant, aggregated: bool) {
+        self.health.failed_actions += self.acting.apply(now, aggregated, &mut self.monitor);
     }
 
     fn count(&mut self, window: &Stats) {
@@ -203,13 +246,49 @@ impl<O: Ops> Context<O> {
 
     /// Stops sampling and freezes ages, as [`Monitor::pause`] does.
     pub fn pause(&mut self) {
-        self.monitor.pause();
-        self.meter.abandon();
+        self.paused = true;
+        self.set_watching();
     }
 
     /// Goes on with the next step.
     pub fn resume(&mut self) {
-        self.monitor.resume();
+        self.paused = false;
+        self.set_watching();
+    }
+
+    /// Replaces the list of schemes, all of it or nothing; statistics are kept. What they do is done by the actor, which
+    /// has to be set before.
+    ///
+    /// ```
+    /// use damon_core::{Action, Attrs, Monitor};
+    /// use damos::{Context, scheme::Scheme};
+    /// let mut context = Context::new(Monitor::new(Attrs::default(), 1), ());
+    /// context.set_schemes(vec![Scheme::new(Action::Stat)])?;
+    /// let refused = context.set_schemes(vec![Scheme::new(Action::Pageout)]).unwrap_err();
+    /// assert_eq!(refused.to_string(), "scheme 0: Pageout is not supported here: there is no backend that acts");
+    /// assert_eq!(context.schemes().schemes().len(), 1);
+    /// # Ok::<(), damos::engine::SchemeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When one of them cannot be done, or cannot know what it is doing; the old list stays.
+    pub fn set_schemes(&mut self, list: Vec<Scheme>) -> Result<(), SchemeError> {
+        self.acting.commit(&self.monitor, list)
+    }
+
+    /// Sets who carries out the schemes' actions.
+    pub fn set_actor(&mut self, actor: impl ApplyOps + Send + Sync + 'static) {
+        self.acting.set_actor(actor);
+    }
+
+    /// Sets who reads the metrics of goals and watermarks.
+    pub fn set_metrics(&mut self, metrics: impl Metrics + Send + Sync + 'static) {
+        self.acting.set_metrics(metrics);
+    }
+
+    /// Sets who is told of each region that a scheme was tried on: an audit trail.
+    pub fn set_observer(&mut self, observer: impl FnMut(&Tried) + Send + Sync + 'static) {
+        self.acting.set_observer(Box::new(observer));
     }
 
     /// Somebody else steps from now on, whose CPU time has nothing to do with that of the last steps.
@@ -219,6 +298,21 @@ impl<O: Ops> Context<O> {
 }
 
 impl<O> Context<O> {
+    /// The schemes, with what they did.
+    pub const fn schemes(&self) -> &Schemes {
+        self.acting.schemes()
+    }
+
+    /// The schemes, to set the inputs of their goals.
+    pub const fn schemes_mut(&mut self) -> &mut Schemes {
+        self.acting.schemes_mut()
+    }
+
+    /// The last error of an action. It is counted, and monitoring goes on.
+    pub const fn last_action_error(&self) -> Option<&DynError> {
+        self.acting.last_error()
+    }
+
     /// How monitoring is doing.
     pub const fn health(&self) -> &Health {
         &self.health
