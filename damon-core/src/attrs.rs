@@ -7,9 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::adjust::Adjust;
 use crate::control::rescale;
-use crate::filter::Filter;
+use crate::filter::Probe;
 use crate::units::Bp;
 
 /// At most so many probes: [`Sample::attrs`](crate::Sample::attrs) has a bit for each.
@@ -111,14 +110,14 @@ impl Default for IntervalsGoal {
     }
 }
 
-/// An attribute of pages to count: what passes the filters has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which algorithm adjusts the regions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Probe {
-    /// The first that is about a page decides; see [`passes`](crate::passes).
-    pub filters: Vec<Filter>,
-    /// What a hit is worth in attributes-only mode; 0 where hits are only counted.
-    pub weight: u32,
+#[non_exhaustive]
+pub enum Adjust {
+    /// The kernel's: one random check a region, neighbours of like counts merged, regions split at random.
+    #[default]
+    Classic,
 }
 
 /// What is wrong with an [`AttrsSpec`].

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ops::Sees;
+use crate::sight::Sees;
 use crate::snapshot::{RegionSnapshot, Snapshot};
 use crate::units::Bp;
 

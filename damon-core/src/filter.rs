@@ -2,6 +2,8 @@
 //!
 //! Counterpart: `struct damon_filter`, `damon_pa_filter_pass` (`mm/damon/paddr.c`, Linux 7.3).
 
+use alloc::vec::Vec;
+
 /// A property of a page that a backend can test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -38,6 +40,16 @@ pub struct Filter {
     pub matching: bool,
     /// Shall those pass?
     pub allow: bool,
+}
+
+/// An attribute of pages to count: what passes the filters has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Probe {
+    /// The first that is about a page decides; see [`passes`].
+    pub filters: Vec<Filter>,
+    /// What a hit is worth in attributes-only mode; 0 where hits are only counted.
+    pub weight: u32,
 }
 
 /// Does a page pass `filters`? The first line that is about the page decides; where none is, the opposite of what

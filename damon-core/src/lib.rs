@@ -47,6 +47,7 @@ mod ops;
 mod region;
 mod report;
 mod rng;
+mod sight;
 mod snapshot;
 mod target;
 mod time;
@@ -54,21 +55,18 @@ mod units;
 
 pub use act::{Action, Applied, ApplyOps, Dest, DynApplyOps, Request, Unsupported};
 pub use addr::AddrRange;
-pub use adjust::Adjust;
 pub use adjust::classic::laws as classic;
-pub use attrs::{Attrs, AttrsSpec, BadAttrs, IntervalsGoal, MAX_PROBES, Probe};
-pub use filter::{Filter, PageFilter, passes};
+pub use attrs::{Adjust, Attrs, AttrsSpec, BadAttrs, IntervalsGoal, MAX_PROBES};
+pub use filter::{Filter, PageFilter, Probe, passes};
 pub use metrics::{Metric, MetricError, Metrics, MetricsFn};
 pub use monitor::{EditError, Editor, Monitor, Next, Stats, Window};
-pub use ops::{
-    BackendId, DynError, DynOps, Erased, Extent, Fault, Ops, Router, RouterError, Sample, Seen, Sees, Span, Want,
-    runs_by_target,
-};
+pub use ops::{BackendId, DynError, DynOps, Erased, Fault, Ops, Router, RouterError, Sample, Want, runs_by_target};
 pub use region::Region;
-pub use report::{Access, AccessKind, SourceId, Space};
+pub use report::{Access, AccessKind, SourceId};
 pub use rng::Rng;
+pub use sight::{Extent, Seen, Sees, Span};
 pub use snapshot::{RegionSnapshot, Snapshot, TargetSnapshot, View};
-pub use target::{ProbeHits, Target, TargetEvent, TargetId, TargetSpec};
+pub use target::{ProbeHits, Space, Target, TargetEvent, TargetId, TargetSpec};
 pub use time::Instant;
 pub use units::{Bp, NodeId};
 

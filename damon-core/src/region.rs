@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::addr::AddrRange;
 use crate::control::rescale;
-use crate::ops::{Extent, Sees};
+use crate::sight::{Extent, Sees};
 use crate::units::Bp;
 
 /// What is known of one region. 64 bytes: a cache line.

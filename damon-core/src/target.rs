@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use crate::addr::{AddrRange, align_down};
 use crate::attrs::MAX_PROBES;
 use crate::control::rescale;
-use crate::ops::{Extent, Span};
 use crate::region::{Region, weighted_mean};
+use crate::sight::{Extent, Span};
 
 /// The name of a target within a monitor. Backends choose it; it need not be a pid, and a pid that is used again must
 /// not get the old one's.
@@ -57,6 +57,18 @@ impl TargetSpec {
     pub const fn new(id: TargetId) -> Self {
         Self { id, group: 0, weight: 100, region_bytes: None, ranges: Vec::new() }
     }
+}
+
+/// Whose addresses a report speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Space {
+    /// A target's own.
+    Target(TargetId),
+    /// Virtual addresses of a process, by its pid. The backend knows its target.
+    Process(u32),
+    /// Something that only the backend understands: the inode of a file, a region of a guest.
+    Custom(u64),
 }
 
 /// What happened to the set of targets, as the backend learned it.
@@ -272,7 +284,7 @@ fn expand<T: Copy>(items: &mut Vec<T>, cuts: &[Cut], mut halve: impl FnMut(&mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Sees;
+    use crate::sight::Sees;
     use alloc::vec;
 
     fn target(bounds: &[u64]) -> Target {

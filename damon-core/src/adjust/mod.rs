@@ -6,26 +6,15 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::attrs::Attrs;
+use crate::attrs::{Adjust, Attrs};
 use crate::ops::Sample;
 use crate::rng::Rng;
 use crate::target::{Cut, Target};
 
-/// Which algorithm adjusts the regions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Adjust {
-    /// The kernel's: one random check a region, neighbours of like counts merged, regions split at random.
-    #[default]
-    Classic,
-}
-
-impl Adjust {
-    pub(crate) fn build(self) -> Box<dyn Adjuster> {
-        match self {
-            Self::Classic => Box::<classic::Classic>::default(),
-        }
+/// The algorithm that was chosen.
+pub(crate) fn build(choice: Adjust) -> Box<dyn Adjuster> {
+    match choice {
+        Adjust::Classic => Box::<classic::Classic>::default(),
     }
 }
 

@@ -14,11 +14,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::adjust::Adjuster;
+use crate::adjust::{self, Adjuster};
 use crate::attrs::Attrs;
-use crate::ops::{Sample, Sees, Span};
+use crate::ops::Sample;
 use crate::report::{Access, Intake};
 use crate::rng::Rng;
+use crate::sight::{Sees, Span};
 use crate::snapshot::View;
 use crate::target::{Cut, Target, TargetEvent, TargetId, TargetSpec};
 use crate::time::Instant;
@@ -96,7 +97,7 @@ enum Phase {
 impl Monitor {
     /// A monitor without targets. Equal attributes, seeds and inputs give equal outputs, on every platform.
     pub fn new(attrs: Attrs, seed: u64) -> Self {
-        let adjuster = attrs.spec().adjust.build();
+        let adjuster = adjust::build(attrs.spec().adjust);
         Self::with_adjuster(attrs, seed, adjuster)
     }
 
@@ -151,7 +152,7 @@ impl Monitor {
         }
         let (old, new) = (old.spec(), self.attrs.spec());
         if old.adjust != new.adjust {
-            self.adjuster = new.adjust.build();
+            self.adjuster = adjust::build(new.adjust);
         }
         if old.probes != new.probes {
             let probed = !new.probes.is_empty();

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::Monitor;
-use crate::ops::Span;
 use crate::region::Region;
+use crate::sight::Span;
 use crate::target::{Cut, ProbeHits, Target};
 
 impl Monitor {

@@ -5,7 +5,7 @@
 use super::Monitor;
 use crate::attrs::Attrs;
 use crate::control::intervals;
-use crate::ops::Sees;
+use crate::sight::Sees;
 use crate::target::Target;
 
 impl Monitor {

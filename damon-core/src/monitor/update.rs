@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::Monitor;
 use crate::addr::{AddrRange, align_down};
-use crate::ops::{Ops, Sees, Span};
+use crate::ops::Ops;
+use crate::sight::{Sees, Span};
 use crate::target::{TargetEvent, TargetSpec};
 use crate::time::Instant;
 

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use super::{Monitor, Phase};
-use crate::ops::{Ops, Seen, Want};
+use crate::ops::{Ops, Want};
+use crate::sight::Seen;
 use crate::time::Instant;
 
 /// When to call again.

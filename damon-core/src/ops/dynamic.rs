@@ -6,7 +6,7 @@ use core::error::Error;
 use core::fmt;
 
 use super::{Fault, Ops, Sample, Span, Want};
-use crate::report::Space;
+use crate::target::Space;
 use crate::target::{TargetEvent, TargetId};
 
 /// Any error, as an error: `Box<dyn Error>` is none itself, so a backend behind a pointer could not name it.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{DynError, DynOps, Fault, Ops, Sample, Span, Want, runs_by_target};
-use crate::report::Space;
+use crate::target::Space;
 use crate::target::{TargetEvent, TargetId};
 
 /// Sends each target's samples to the backend that knows the target, so that one monitor compares processes, files and
@@ -176,7 +176,8 @@ impl Ops for Router {
 mod tests {
     use super::*;
     use crate::addr::AddrRange;
-    use crate::ops::{Erased, Seen, Sees};
+    use crate::ops::Erased;
+    use crate::sight::{Seen, Sees};
     use alloc::string::ToString;
     use alloc::vec;
 

@@ -5,9 +5,10 @@
 use alloc::vec::Vec;
 
 use super::coverage::{Coverage, Interval};
-use super::{Access, AccessKind, Space};
-use crate::ops::{Ops, Sample, Seen, Sees};
-use crate::target::{Target, TargetId};
+use super::{Access, AccessKind};
+use crate::ops::{Ops, Sample};
+use crate::sight::{Seen, Sees};
+use crate::target::{Space, Target, TargetId};
 
 /// At most so many reports are kept for a window.
 const CAPACITY: usize = 1 << 16;

@@ -8,7 +8,7 @@
 mod coverage;
 mod intake;
 
-use crate::target::TargetId;
+use crate::target::{Space, TargetId};
 use crate::units::NodeId;
 
 pub(crate) use intake::Intake;
@@ -17,18 +17,6 @@ pub(crate) use intake::Intake;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SourceId(pub u16);
-
-/// Whose addresses a report speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Space {
-    /// A target's own.
-    Target(TargetId),
-    /// Virtual addresses of a process, by its pid. The backend knows its target.
-    Process(u32),
-    /// Something that only the backend understands: the inode of a file, a region of a guest.
-    Custom(u64),
-}
 
 /// What a report says happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

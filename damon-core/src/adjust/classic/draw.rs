@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 
 use crate::adjust::Counted;
 use crate::control::shares::Claim;
-use crate::ops::{Sample, Seen};
+use crate::ops::Sample;
 use crate::region::Region;
 use crate::rng::Rng;
+use crate::sight::Seen;
 use crate::target::{Target, TargetId};
 
 /// How many regions can be checked.

@@ -5,8 +5,8 @@
 use alloc::vec::Vec;
 
 use crate::addr::AddrRange;
-use crate::ops::Sees;
 use crate::region::Region;
+use crate::sight::Sees;
 use crate::target::Target;
 
 /// A region, and the index of the one it was made from.

@@ -12,6 +12,7 @@ use crate::adjust::Adjuster;
 use crate::attrs::Attrs;
 use crate::monitor::{Monitor, tune};
 use crate::region::Region;
+use crate::sight::Sees;
 use crate::target::{Target, TargetId, TargetSpec};
 
 /// Runs a step on a list as the only target's.
@@ -89,7 +90,7 @@ pub fn tune_intervals(regions: &mut Vec<Region>, attrs: &mut Attrs) {
 /// start, end, `nr_accesses`, `last_nr_accesses`, `age`. `None` if it would be empty.
 pub fn region(numbers: [u64; 5], attrs: &Attrs) -> Option<Region> {
     let [start, end, nr_accesses, last_nr_accesses, age] = numbers;
-    let mut r = Region::new(AddrRange::new(start, end)?, crate::ops::Sees::Accesses);
+    let mut r = Region::new(AddrRange::new(start, end)?, Sees::Accesses);
     r.nr_accesses = nr_accesses.try_into().ok()?;
     r.last_nr_accesses = last_nr_accesses.try_into().ok()?;
     r.age = age.try_into().ok()?;

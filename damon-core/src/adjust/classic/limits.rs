@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use crate::addr::align_down;
 use crate::attrs::Attrs;
-use crate::ops::Sees;
 use crate::region::Region;
+use crate::sight::Sees;
 use crate::target::{Cut, Target};
 
 /// With regions of at most this size there are `min_nr_regions`. What nobody sees into does not count.

@@ -17,8 +17,9 @@ use alloc::vec::Vec;
 use super::{Adjuster, Counted};
 use crate::attrs::Attrs;
 use crate::control::shares::{Claim, Shares};
-use crate::ops::{Extent, Sample};
+use crate::ops::Sample;
 use crate::rng::Rng;
+use crate::sight::Extent;
 use crate::target::{Cut, Target};
 
 use pools::Pools;

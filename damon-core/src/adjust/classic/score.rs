@@ -3,8 +3,8 @@
 //! Counterpart: `damon_merge_score`, `damon_probe_hits_wsum` (`mm/damon/core.c`, Linux 7.3).
 
 use crate::attrs::{Attrs, MAX_PROBES};
-use crate::ops::Extent;
 use crate::region::Region;
+use crate::sight::Extent;
 use crate::target::{ProbeHits, Target};
 
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use crate::addr::align_down;
 use crate::attrs::Attrs;
-use crate::ops::Sees;
 use crate::region::Region;
 use crate::rng::Rng;
+use crate::sight::Sees;
 use crate::target::{Cut, Target};
 
 /// What one splitting leaves for the next. The kernel has one of these for all contexts.

@@ -8,8 +8,9 @@ mod windows;
 
 use super::*;
 use crate::attrs::AttrsSpec;
-use crate::ops::{Extent, Fault, Ops, Seen, Sees, Want};
+use crate::ops::{Fault, Ops, Want};
 use crate::region::Region;
+use crate::sight::{Extent, Seen, Sees};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 

@@ -1,7 +1,7 @@
 //! Whatever is called in whatever order, the invariants hold. For every adjuster.
 
 use super::*;
-use crate::adjust::Adjust;
+use crate::attrs::Adjust;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]

@@ -1,8 +1,9 @@
 //! What reports prove, and what they do not.
 
 use super::*;
-use crate::report::{Access, AccessKind, Space};
+use crate::report::{Access, AccessKind};
 use crate::rng::Rng;
+use crate::target::Space;
 
 /// A target of 64 MiB that is known by reports alone.
 fn reported() -> (Monitor, Fake, Instant) {

@@ -1,8 +1,8 @@
 //! Windows and aggregations: deadlines, errors, lateness, pauses, other intervals.
 
 use super::*;
-use crate::attrs::{IntervalsGoal, Probe};
-use crate::filter::{Filter, PageFilter};
+use crate::attrs::IntervalsGoal;
+use crate::filter::{Filter, PageFilter, Probe};
 use crate::units::Bp;
 
 fn hot_bytes(m: &Monitor) -> u64 {
