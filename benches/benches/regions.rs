@@ -20,10 +20,14 @@ enum Part {
     Adjusting,
 }
 
-/// Nanoseconds per check, or per region and aggregation: of each sample, by regions and by who and what.
+/// Nanoseconds per check, or per region and aggregation: of each aggregation, by regions and by who and what. Their median
+/// is not moved by the few in which the CPU was taken away, as criterion's means of many are.
 type Figures = RefCell<BTreeMap<(usize, &'static str), Vec<f64>>>;
 
-fn time(part: Part, iterations: u64, watcher: &mut impl Watcher) -> Duration {
+/// Takes the time of each aggregation.
+type Each<'a> = &'a mut dyn FnMut(Duration);
+
+fn time(part: Part, iterations: u64, watcher: &mut impl Watcher, each: Each<'_>) -> Duration {
     let mut total = Duration::ZERO;
     for _ in 0..iterations {
         let start = Instant::now();
@@ -32,10 +36,13 @@ fn time(part: Part, iterations: u64, watcher: &mut impl Watcher) -> Duration {
         let start = Instant::now();
         watcher.end_last();
         watcher.begin_first();
-        total += match part {
+        let adjusting = start.elapsed().saturating_sub(checks / (WINDOWS - 1));
+        let took = match part {
             Part::Checks => checks,
-            Part::Adjusting => start.elapsed().saturating_sub(checks / (WINDOWS - 1)),
+            Part::Adjusting => adjusting,
         };
+        each(took);
+        total += took;
     }
     total
 }
@@ -50,37 +57,37 @@ fn bench(c: &mut Criterion, figures: &Figures, part: Part, name: &str, who: [&'s
         group.throughput(Throughput::Elements(elements));
         group.sampling_mode(SamplingMode::Flat).sample_size(20).warm_up_time(Duration::from_millis(500));
         group.measurement_time(Duration::from_secs(2));
-        let mut run = |who: &'static str, watcher: &mut dyn FnMut(u64) -> Duration| {
+        let mut run = |who: &'static str, time: &mut dyn FnMut(u64, Each<'_>) -> Duration| {
             group.bench_function(BenchmarkId::new(who.rsplit(' ').next().unwrap_or(who), n), |b| {
                 b.iter_custom(|iterations| {
-                    let took = watcher(iterations);
-                    let per_element = took.as_secs_f64() * 1e9 / (iterations * elements) as f64;
-                    figures.borrow_mut().entry((n, who)).or_default().push(per_element);
-                    took
+                    let mut figures = figures.borrow_mut();
+                    let all = figures.entry((n, who)).or_default();
+                    time(iterations, &mut |took| all.push(took.as_secs_f64() * 1e9 / elements as f64))
                 });
             });
         };
         // Made when they are first run: a filter on the command line may leave them out.
         let mut list = None;
-        run(who[0], &mut |i| time(part, i, list.get_or_insert_with(|| warm(LinkedList::new(n), n))));
+        run(who[0], &mut |i, each| time(part, i, list.get_or_insert_with(|| warm(LinkedList::new(n), n)), each));
         drop(list);
         let mut monitored = None;
-        run(who[1], &mut |i| {
+        run(who[1], &mut |i, each| {
             let new = || Monitored::new(n).expect("at least 6 regions");
-            time(part, i, monitored.get_or_insert_with(|| warm(new(), n)))
+            time(part, i, monitored.get_or_insert_with(|| warm(new(), n)), each)
         });
     }
 }
 
 /// Runs until it is in a steady state, and makes sure that it is the one to be timed.
 fn warm<W: Watcher>(mut watcher: W, regions: usize) -> W {
+    let mut checks = 0;
     watcher.begin_first();
     for _ in 0..10 {
-        let checks = watcher.windows() / u64::from(WINDOWS - 1);
-        assert_eq!(checks, regions as u64, "checks in a window");
+        checks = watcher.windows() / u64::from(WINDOWS - 1);
         watcher.end_last();
         watcher.begin_first();
     }
+    assert_eq!(checks, regions as u64, "checks in a window");
     watcher
 }
 
