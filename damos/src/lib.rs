@@ -28,6 +28,7 @@
 pub mod clock;
 pub mod context;
 pub mod engine;
+pub mod preset;
 pub mod runner;
 pub mod scheme;
 
