@@ -27,6 +27,8 @@ struct Due<'a> {
     index: usize,
     running: &'a mut Running,
     bounds: Bounds,
+    /// Up to here it is through with the target: what another scheme cuts after it is not its turn again.
+    through: u64,
 }
 
 impl Schemes {
@@ -64,9 +66,9 @@ impl Schemes {
             return Outcome::default();
         }
         targets.clear();
-        targets.extend(monitor.view().targets().iter().map(|t| t.id()));
+        targets.extend(monitor.view().targets().iter().filter(|t| !t.regions().is_empty()).map(|t| t.id()));
         for s in &mut due {
-            // Who was to be gone on with may have left.
+            // Who was to be gone on with may have left, or have nothing mapped any more.
             s.running.quota.resume = s.running.quota.resume.filter(|(target, _)| targets.contains(target));
             s.running.prepare(now, &s.bounds, targets, monitor, metrics, histogram);
         }
@@ -106,7 +108,7 @@ impl Running {
                 self.apply_at = Some(now + interval);
             }
         }
-        self.active.then(|| Due { index, bounds: self.scheme.pattern.bounds(attrs), running: self })
+        self.active.then(|| Due { index, bounds: self.scheme.pattern.bounds(attrs), running: self, through: 0 })
     }
 
     /// Starts a charge window where one is due, and finds from which score on it serves.
@@ -131,7 +133,8 @@ impl Running {
             let Some(mut editor) = monitor.edit(target) else { continue };
             let mut i = 0;
             while let Some(&r) = editor.regions().get(i) {
-                if bounds.hold(&r, &editor) && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
+                let fits = bounds.hold(&r, &editor) && !self.is_blind(r.sees());
+                if fits && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
                     // It may have been cut.
                     let r = editor.regions().get(i).copied().unwrap_or(r);
                     histogram.add(self.score(&r, &editor, &attrs, largest), r.size());
@@ -203,10 +206,13 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
     }
 
     fn target(&mut self, due: &mut [Due<'_>], target: TargetId, editor: &mut Editor<'_>) {
+        due.iter_mut().for_each(|s| s.through = 0);
         let mut i = 0;
-        while i < editor.regions().len() {
-            for s in &mut *due {
+        while let Some(r) = editor.regions().get(i) {
+            let start = r.range().start();
+            for s in due.iter_mut().filter(|s| s.through <= start) {
                 self.scheme(s, target, i, editor);
+                s.through = editor.regions().get(i).map_or(u64::MAX, |r| r.range().end());
             }
             // Cut for a quota and alike again: the piece goes back.
             let back = match editor.regions().get(i.wrapping_sub(1)..=i) {
@@ -220,7 +226,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
     }
 
     fn scheme(&mut self, due: &mut Due<'_>, target: TargetId, i: usize, editor: &mut Editor<'_>) {
-        let Due { index, running: s, bounds } = due;
+        let Due { index, running: s, bounds, .. } = due;
         if s.quota.is_full(&s.scheme.quota, editor.granule()) || s.was_charged(target, i, editor) {
             return;
         }
@@ -248,8 +254,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         let granule = editor.granule();
         let Some(&r) = editor.regions().get(i) else { return };
         if let Some(left) = s.quota.less_than(r.size(), &s.scheme.quota, granule) {
-            if left == 0 || editor.cut(i, r.range().start() + left).is_err() {
-                s.stats.nr_tried += 1;
+            if editor.cut(i, r.range().start() + left).is_err() {
                 return;
             }
         }

@@ -160,8 +160,7 @@ impl Running {
         };
         match old {
             Some(old) if old.scheme.action == fresh.scheme.action => {
-                let same_quota = old.scheme.quota == fresh.scheme.quota;
-                let quota = if same_quota { old.quota } else { QuotaState::default() };
+                let quota = if old.scheme.quota.same_limits(&fresh.scheme.quota) { old.quota } else { <_>::default() };
                 Self { quota, stats: old.stats, active: old.active, ..fresh }
             }
             _ => fresh,

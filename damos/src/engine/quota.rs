@@ -36,6 +36,13 @@ impl Quota {
     fn ms(&self) -> u64 {
         u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX)
     }
+
+    /// Are they the same, whatever the goals' values are at the moment?
+    pub(super) fn same_limits(&self, other: &Self) -> bool {
+        let targets = |q: &Self| q.goals.iter().map(|g| (g.metric, g.target_value)).collect::<Vec<_>>();
+        Self { goals: Vec::new(), ..self.clone() } == Self { goals: Vec::new(), ..other.clone() }
+            && targets(self) == targets(other)
+    }
 }
 
 impl QuotaState {
@@ -62,25 +69,21 @@ impl QuotaState {
         stats: &mut Stats,
         metrics: &mut (impl Metrics + ?Sized),
     ) {
-        if self.window.is_some() && self.total.size == 0 && self.charged == 0 && !self.is_over(now, spec) {
+        if !self.is_over(now, spec) {
             return;
         }
-        match self.window {
-            None => {}
-            Some(_) if !self.is_over(now, spec) => return,
-            Some(_) => {
-                stats.qt_exceeds += u64::from(self.is_full(spec, granule));
-                self.total.size = self.total.size.saturating_add(self.charged);
-                self.charged = 0;
-            }
+        if self.window.replace(now).is_some() {
+            stats.qt_exceeds += u64::from(self.is_full(spec, granule));
+            self.total.size = self.total.size.saturating_add(self.charged);
+            self.charged = 0;
         }
-        self.window = Some(now);
         let tuned_bp = (!spec.goals.is_empty()).then(|| self.tune(spec, stats, metrics));
         let limits = quota::Limits { size: spec.size, ms: spec.ms(), tuned_bp };
         self.effective = quota::effective_size(&limits, &self.total, granule);
     }
 
-    /// Intervals are compared in whole milliseconds, so that a window of one is not missed by a hair.
+    /// Is the window over, or was there none yet? Intervals are compared in whole milliseconds, so that a window of one is
+    /// not missed by a hair.
     fn is_over(&self, now: Instant, spec: &Quota) -> bool {
         let ms = |t: Instant| t.as_nanos() / 1_000_000;
         self.window.is_none_or(|start| u128::from(ms(now).saturating_sub(ms(start))) >= spec.reset_interval.as_millis())

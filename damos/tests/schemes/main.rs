@@ -1,0 +1,6 @@
+//! Schemes at work on known pictures, with an actor that only writes down what it was asked.
+
+mod behaviour;
+mod properties;
+mod sight;
+mod support;
