@@ -9,6 +9,7 @@ use core::fmt;
 use crate::attrs::{Adjust, Attrs};
 use crate::ops::Sample;
 use crate::rng::Rng;
+use crate::sight::Extent;
 use crate::target::{Cut, Target};
 
 /// The algorithm that was chosen.
@@ -67,4 +68,6 @@ pub(crate) struct Counted {
     pub(crate) unknown: u32,
     /// The highest count of a region so far.
     pub(crate) max_nr_accesses: u32,
+    /// The largest block that a check observed.
+    pub(crate) extent: Extent,
 }

@@ -31,7 +31,11 @@ pub(super) fn claim(t: &Target) -> Claim {
 /// A sample of every region.
 pub(super) fn all(targets: &[Target], shift: u32, rng: &mut Rng, out: &mut Vec<Sample>) {
     for t in targets {
-        out.extend(t.regions.iter().filter(|r| r.sees.checkable()).map(|r| sample(t.id(), r, shift, rng)));
+        if t.spans.iter().all(|s| s.sees.checkable()) {
+            out.extend(t.regions.iter().map(|r| sample(t.id(), r, shift, rng)));
+        } else {
+            out.extend(t.regions.iter().filter(|r| r.sees.checkable()).map(|r| sample(t.id(), r, shift, rng)));
+        }
     }
 }
 
@@ -93,6 +97,7 @@ fn count_run(regions: &mut [Region], run: &[Sample], counted: &mut Counted, mut 
         r.nr_accesses += hit;
         r.nr_writes += u32::from(s.seen == Seen::Written);
         r.extent = r.extent.max(s.extent);
+        counted.extent = counted.extent.max(s.extent);
         counted.unknown += 1 - known;
         counted.accessed += hit;
         counted.max_nr_accesses = counted.max_nr_accesses.max(r.nr_accesses);

@@ -3,7 +3,8 @@
 //! Counterpart: `kdamond_merge_regions`, `damon_merge_regions_of` (`mm/damon/core.c`, Linux 7.3).
 
 use crate::attrs::Attrs;
-use crate::target::Target;
+use crate::region::Region;
+use crate::target::{ProbeHits, Target};
 
 use super::limits;
 use super::score::Score;
@@ -39,17 +40,38 @@ impl Merge {
         }
     }
 
-    /// One pass over a target, in place: `kept` is the last region that stays.
+    /// One pass over a target, in place. Without probes, which is nearly always, it is compiled for counts alone.
     fn pass(&self, t: &mut Target, size_limit: u64, count_age: bool) {
         let Target { regions, probe_hits, .. } = t;
-        let Some(mut kept) = regions.first().copied() else { return };
+        let kept = match self.score {
+            Score::Accesses { samples } if probe_hits.is_empty() => {
+                let score = Score::Accesses { samples };
+                self.merge(score, regions, &mut [], size_limit, count_age)
+            }
+            score => self.merge(score, regions, probe_hits, size_limit, count_age),
+        };
+        regions.truncate(kept);
+        probe_hits.truncate(kept);
+    }
+
+    /// How many stay, at the front: `kept` is the last of them.
+    #[inline(always)]
+    fn merge(
+        &self,
+        scores: Score,
+        regions: &mut [Region],
+        probe_hits: &mut [ProbeHits],
+        size_limit: u64,
+        count_age: bool,
+    ) -> usize {
+        let Some(mut kept) = regions.first().copied() else { return 0 };
         let (mut at, mut kept_score) = (0, 0);
         for i in 0..regions.len() {
-            let mut r = regions[i];
+            let r = &mut regions[i];
             let hits = probe_hits.get(i);
-            let score = self.score.now(&r, hits);
+            let score = scores.now(r, hits);
             if count_age {
-                let last = self.score.last(&r, hits);
+                let last = scores.last(r, hits);
                 if score.abs_diff(last) > self.threshold || (score == 0) != (last == 0) {
                     (r.age, r.age_rest_us) = (0, 0);
                 } else {
@@ -61,10 +83,11 @@ impl Merge {
                 if let Some(&hits) = hits {
                     probe_hits[at].absorb(&hits, kept.size(), r.size());
                 }
-                kept.absorb(&r);
-                kept_score = self.score.now(&kept, probe_hits.get(at));
+                kept.absorb(r);
+                kept_score = scores.now(&kept, probe_hits.get(at));
                 continue;
             }
+            let next = *r;
             if i > 0 {
                 regions[at] = kept;
                 at += 1;
@@ -72,12 +95,9 @@ impl Merge {
             if let Some(&hits) = hits {
                 probe_hits[at] = hits;
             }
-            (kept, kept_score) = (r, score);
+            (kept, kept_score) = (next, score);
         }
         regions[at] = kept;
-        regions.truncate(at + 1);
-        if !probe_hits.is_empty() {
-            probe_hits.truncate(at + 1);
-        }
+        at + 1
     }
 }

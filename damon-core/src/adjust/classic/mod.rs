@@ -32,10 +32,42 @@ pub(crate) struct Classic {
     size_limit: u64,
     /// A region may be larger: somebody joined some.
     joined: bool,
+    highest: Highest,
     pools: Pools,
     shares: Shares,
     claims: Vec<Claim>,
     cuts: Vec<Cut>,
+}
+
+/// The highest count of an aggregation as it came to be, which saves a pass over the regions: where each was sampled in
+/// every window, so that counts and scores are the same.
+#[derive(Debug)]
+struct Highest {
+    even: bool,
+    windows: u32,
+    nr_accesses: u32,
+    extent: Extent,
+}
+
+impl Default for Highest {
+    fn default() -> Self {
+        Self { even: true, windows: 0, nr_accesses: 0, extent: Extent::GRANULE }
+    }
+}
+
+impl Highest {
+    fn count(&mut self, window: &Counted) {
+        self.even &= window.unknown == 0;
+        self.windows += 1;
+        self.nr_accesses = self.nr_accesses.max(window.max_nr_accesses);
+        self.extent = self.extent.max(window.extent);
+    }
+
+    fn known(&self, attrs: &Attrs, targets: &[Target]) -> Option<(u64, Extent)> {
+        let even = self.even && self.windows == attrs.samples_per_aggregation() && !attrs.attributes_only();
+        let mut spans = targets.iter().flat_map(|t| &t.spans);
+        (even && spans.all(|s| s.sees.checkable())).then(|| (self.nr_accesses.into(), self.extent))
+    }
 }
 
 impl Adjuster for Classic {
@@ -45,6 +77,7 @@ impl Adjuster for Classic {
             Some(max) if draw::checkable(targets) > max => {
                 self.claims.clear();
                 self.claims.extend(targets.iter().map(draw::claim));
+                self.highest.even = false;
                 draw::some(targets, self.shares.divide(max, &self.claims), shift, rng, out);
             }
             _ => draw::all(targets, shift, rng, out),
@@ -52,12 +85,17 @@ impl Adjuster for Classic {
     }
 
     fn count(&mut self, _: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted {
-        draw::count(targets, samples)
+        let counted = draw::count(targets, samples);
+        self.highest.count(&counted);
+        counted
     }
 
     fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
         let score = Score::of(attrs);
-        let (highest, extent) = score.highest(targets);
+        let (highest, extent) = match self.highest.known(attrs, targets) {
+            Some(known) => known,
+            None => score.highest(targets),
+        };
         if extent > Extent::GRANULE {
             targets.iter_mut().for_each(Target::align_to_extents);
         }
@@ -76,19 +114,23 @@ impl Adjuster for Classic {
     fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], rng: &mut Rng) {
         let cuts = &mut self.cuts;
         self.pools.each(attrs, targets, |pool, max, past| split::reset_and_split(pool, max, past, attrs, rng, cuts));
+        self.highest = Highest::default();
     }
 
     fn rescale(&mut self, old: &Attrs, new: &Attrs, mid_aggregation: bool, targets: &mut [Target]) {
+        self.highest = Highest::default();
         targets.iter_mut().for_each(|t| t.rescale(old.window(), new.window(), mid_aggregation));
     }
 
     fn refit(&mut self, target: &mut Target) {
+        self.highest.even = false;
         fit::refit(target);
     }
 
     fn join(&mut self, target: &mut Target, left: usize) {
         target.join(left);
         self.joined = true;
+        self.highest.even = false;
     }
 
     fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]) {
