@@ -1,7 +1,9 @@
 //! What is seen: every access of the right kind, and nothing else.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -110,14 +112,13 @@ fn accesses_of_the_kernel_are_seen_and_served() {
         own.arm(&window).unwrap();
         let zero = File::open("/dev/zero").unwrap();
         let null = File::create("/dev/null").unwrap();
-        let mut pipe = std::io::pipe().unwrap();
-        // /dev/null reads nothing, a pipe copies.
+        let (mut near, far) = UnixStream::pair().unwrap();
+        // /dev/null reads nothing, a socket copies.
         let _ = raw::kernel_reads(&null, memory.addr(1), 8);
-        std::io::Write::write_all(&mut pipe.1, &[7; 8]).unwrap();
-        let reader = File::from(pipe.0.as_fd().try_clone_to_owned().unwrap());
-        let writer = File::from(pipe.1.as_fd().try_clone_to_owned().unwrap());
-        assert_eq!(raw::kernel_writes(&reader, memory.addr(40), 8).unwrap(), 8, "{method}");
-        assert_eq!(raw::kernel_reads(&writer, memory.addr(20), 8).unwrap(), 8, "{method}");
+        near.write_all(&[7; 8]).unwrap();
+        let socket = File::from(OwnedFd::from(far));
+        assert_eq!(raw::kernel_writes(&socket, memory.addr(40), 8).unwrap(), 8, "{method}");
+        assert_eq!(raw::kernel_reads(&socket, memory.addr(20), 8).unwrap(), 8, "{method}");
         assert_eq!(raw::kernel_writes(&zero, memory.addr(40) + 8, 8).unwrap(), 8, "{method}");
         check(&mut own, &mut window);
         let seen: Vec<_> = window.iter().map(|s| s.seen).collect();
