@@ -9,6 +9,7 @@
 //! | module | what for |
 //! |---|---|
 //! | [`memory`] | a backend whose checks are draws from a known access rate |
+//! | [`machine`] | what is resident, swapped or on which node, and what acting on it costs |
 //! | [`workload`] | who accesses what, how often, when: pieces that compose |
 //! | [`scenario`] | workloads in JSON files, and running a monitor on them |
 //! | [`score`] | how far a monitor's picture is from the truth |
@@ -46,6 +47,7 @@ mod chance;
 mod clock;
 pub mod conformance;
 pub mod faulty;
+pub mod machine;
 pub mod memory;
 pub mod plan;
 pub mod scenario;
@@ -55,6 +57,7 @@ pub mod workload;
 
 pub use clock::{Clock, window};
 pub use faulty::Faulty;
+pub use machine::Machine;
 pub use memory::{SimMemory, SimTarget};
 pub use scenario::{Scenario, run, run_with};
 pub use score::Score;

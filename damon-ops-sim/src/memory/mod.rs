@@ -16,7 +16,7 @@ use damon_core::{
 
 use crate::chance::draw;
 use crate::clock::Clock;
-use crate::workload::Workload;
+use crate::workload::{Heat, Workload};
 use exposure::{Exposure, seek};
 use mapping::Mapped;
 
@@ -142,6 +142,11 @@ impl SimMemory {
         let Some(Held { target, .. }) = self.targets.get_mut(&id) else { return Ok(false) };
         target.mapped = Mapped::list(mappings, &target.mapped)?;
         Ok(true)
+    }
+
+    /// What a target's workload does at a time: see [`Workload::paint`]. `None` if there is no such target.
+    pub(crate) fn paint(&self, id: TargetId, at: Instant, out: &mut Vec<Heat>) -> Option<Instant> {
+        self.targets.get(&id).map(|held| held.target.workload.paint(at, out))
     }
 
     /// Accesses the page of `addr` once, now, besides what the workload does.
