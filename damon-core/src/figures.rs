@@ -133,6 +133,12 @@ mod tests {
     }
 
     #[test]
+    fn a_region_is_idle_only_where_reads_would_show() {
+        let idle: Vec<_> = snapshot().regions().map(RegionSnapshot::idle_time).collect();
+        assert_eq!(idle, [None, None, Some(Duration::from_millis(900)), None, None]);
+    }
+
+    #[test]
     fn idle_times_rise_and_leave_out_what_may_be_read_unseen() {
         let ms = snapshot().idle_percentiles_ns().map(|ns| ns / 1_000_000);
         // Of 900 visible bytes a ninth has been hot for 6 aggregations, a ninth warm for one, the rest idle for ten.

@@ -137,6 +137,12 @@ impl<'a> View<'a> {
 }
 
 impl RegionSnapshot {
+    /// For how long it has not been accessed; `None` where it is, where no sample tells, or where reads are invisible.
+    pub fn idle_time(&self) -> Option<Duration> {
+        let idle = self.nr_accesses == 0 && self.nr_samples > 0 && self.sees.sees_reads();
+        idle.then_some(self.age_time)
+    }
+
     fn of(r: &Region, aggregation: Duration) -> Self {
         Self {
             range: r.range(),

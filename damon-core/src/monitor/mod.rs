@@ -179,6 +179,18 @@ impl Monitor {
         self.update_due = Instant::ZERO;
     }
 
+    /// Takes a new list of targets: those that are in it stay with their history and take the new spec, the others go.
+    pub fn commit_targets(&mut self, specs: impl IntoIterator<Item = TargetSpec>) {
+        let specs: Vec<_> = specs.into_iter().collect();
+        let gone = self.targets.iter().map(Target::id).filter(|id| specs.iter().all(|spec| spec.id != *id));
+        for id in gone.collect::<Vec<_>>() {
+            self.remove_target(id);
+        }
+        for spec in specs {
+            self.add_target(spec);
+        }
+    }
+
     /// Removes a target and its regions. False if there is none of that name.
     pub fn remove_target(&mut self, id: TargetId) -> bool {
         self.give_up_window();

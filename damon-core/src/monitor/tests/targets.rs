@@ -26,6 +26,19 @@ fn a_backend_announces_targets_that_join_leave_and_are_replaced() {
 }
 
 #[test]
+fn a_new_list_keeps_who_stays() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(8 * MIB, 0..0), Instant::ZERO);
+    ops.spans.insert(ID(1), vec![span(0, MIB, Sees::Accesses)]);
+    m.add_target(TargetSpec::new(ID(2)));
+    aggregations(&mut m, &mut ops, &mut now, 5);
+    m.commit_targets([TargetSpec::new(ID(1)), TargetSpec { weight: 7, ..TargetSpec::new(T) }]);
+    let _ = window(&mut m, &mut ops, &mut now);
+    let kept: Vec<_> = m.targets.iter().map(|t| (t.id(), t.spec.weight, t.regions[0].age > 0)).collect();
+    assert_eq!(kept, [(T, 7, true), (ID(1), 100, false)]);
+}
+
+#[test]
 fn events_that_came_before_an_error_are_taken() {
     let mut m = Monitor::new(Attrs::default(), 7);
     let mut ops = Fake { failures: 1, events: vec![TargetEvent::Joined(TargetSpec::new(T))], ..Fake::new(MIB, 0..0) };
