@@ -27,8 +27,7 @@ impl Own {
         let method = self.shared_method()?;
         self.refuse_overlap(map.range())?;
         self.register_shared(map.range(), method)?;
-        self.add_shared(Zappable::of(map), method);
-        Ok(())
+        Ok(self.add_shared(Zappable::of(map), method)?)
     }
 
     /// Watches private anonymous memory: writes, and reads where the kernel can show them. It may be unmapped and mapped
@@ -139,9 +138,9 @@ impl Own {
         }
     }
 
-    pub(crate) fn add_shared(&mut self, zappable: Zappable, method: Method) {
+    pub(crate) fn add_shared(&mut self, zappable: Zappable, method: Method) -> Result<(), MapsError> {
         self.shared.push(Shared { zappable, method, huge_blocks: BTreeSet::new() });
-        self.lay_out();
+        self.refresh()
     }
 
     fn shared_method(&self) -> Result<Method, WatchError> {

@@ -136,7 +136,7 @@ impl Own {
         let uffd = self.register_shared(range, method)?;
         // SAFETY: passed on to the caller.
         let (zappable, guard) = unsafe { Zappable::promised(range, uffd) };
-        self.add_shared(zappable, method);
+        self.add_shared(zappable, method)?;
         Ok(guard)
     }
 }
