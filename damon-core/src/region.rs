@@ -188,11 +188,13 @@ impl Region {
     }
 
     /// Does joining it with the next region lose nothing: do they touch, and is all that is known the same?
+    #[inline]
     pub fn continues_in(&self, next: &Self) -> bool {
         self.end == next.start && Self { start: self.start, end: self.end, reported: self.reported, ..*next } == *self
     }
 
     /// Age as time, given the length of an aggregation.
+    #[inline]
     pub fn age_time(&self, aggregation: Duration) -> Duration {
         aggregation.saturating_mul(self.age).saturating_add(Duration::from_micros(self.age_rest_us))
     }

@@ -10,7 +10,11 @@
 /// use damon_core::control::moving_sum;
 /// assert_eq!(moving_sum(3, 10, 10, 20), 8);
 /// ```
+#[inline]
 pub fn moving_sum(count: u32, last: u32, left: u32, len: u32) -> u32 {
+    if left == 0 {
+        return count;
+    }
     let left_bp = u64::from(left) * 10_000 / u64::from(len.max(1));
     if left_bp == 10_000 {
         return last;

@@ -42,6 +42,7 @@ pub struct Standing {
 /// let weights = Weights { size: 0, nr_accesses: 1, age: 1 };
 /// assert_eq!((hot_score(&idle, weights), hot_score(&hot, weights)), (14, 83));
 /// ```
+#[inline]
 pub fn hot_score(r: &Standing, weights: Weights) -> u32 {
     let frequency = u64::from(r.nr_accesses) * 100 / u64::from(r.samples.max(1));
     let age = i64::from(bits(r.age_secs).min(32)) * if frequency == 0 { -1 } else { 1 };

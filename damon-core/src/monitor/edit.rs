@@ -48,6 +48,7 @@ pub enum EditError {
 
 impl Editor<'_> {
     /// The regions as they are now.
+    #[inline]
     pub fn regions(&self) -> &[Region] {
         &self.target.regions
     }
@@ -58,6 +59,7 @@ impl Editor<'_> {
     }
 
     /// A region's count as of a full aggregation: see [`View::moving_sum`](crate::View::moving_sum).
+    #[inline]
     pub fn moving_sum(&self, r: &Region) -> u32 {
         moving_sum(r.nr_accesses, r.last_nr_accesses, self.left, self.samples)
     }

@@ -132,12 +132,14 @@ impl Running {
         for &target in targets {
             let Some(mut editor) = monitor.edit(target) else { continue };
             let mut i = 0;
-            while let Some(&r) = editor.regions().get(i) {
-                let fits = bounds.hold(&r, &editor) && !self.is_blind(r.sees());
+            while let Some(r) = editor.regions().get(i) {
+                let n = editor.moving_sum(r);
+                let fits = bounds.hold(r, n) && !self.is_blind(r.sees());
                 if fits && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
                     // It may have been cut.
-                    let r = editor.regions().get(i).copied().unwrap_or(r);
-                    histogram.add(self.score(&r, &editor, &attrs, largest), r.size());
+                    if let Some(r) = editor.regions().get(i) {
+                        histogram.add(self.score(r, n, &attrs, largest), r.size());
+                    }
                 }
                 i += 1;
             }
@@ -145,12 +147,12 @@ impl Running {
         self.quota.min_score = histogram.min_score(self.quota.effective);
     }
 
-    /// How much the region deserves the action.
-    fn score(&self, r: &Region, editor: &Editor<'_>, attrs: &Attrs, largest: u64) -> u32 {
+    /// How much the region, with the count `n`, deserves the action.
+    fn score(&self, r: &Region, n: u32, attrs: &Attrs, largest: u64) -> u32 {
         let standing = Standing {
             size: r.size(),
             largest,
-            nr_accesses: editor.moving_sum(r),
+            nr_accesses: n,
             samples: attrs.samples_per_aggregation(),
             age_secs: r.age_time(attrs.aggregation()).as_secs(),
         };
@@ -192,8 +194,9 @@ impl Running {
 }
 
 impl Bounds {
-    fn hold(&self, r: &Region, editor: &Editor<'_>) -> bool {
-        self.size.contains(&r.size()) && self.nr_accesses.contains(&editor.moving_sum(r)) && self.age.contains(&r.age())
+    /// Is a region with the count `n` within them?
+    fn hold(&self, r: &Region, n: u32) -> bool {
+        self.nr_accesses.contains(&n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
     }
 }
 
@@ -209,9 +212,10 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         due.iter_mut().for_each(|s| s.through = 0);
         let mut i = 0;
         while let Some(r) = editor.regions().get(i) {
-            let start = r.range().start();
+            // Cutting leaves the count as it is: once for all schemes.
+            let (start, n) = (r.range().start(), editor.moving_sum(r));
             for s in due.iter_mut().filter(|s| s.through <= start) {
-                self.scheme(s, target, i, editor);
+                self.scheme(s, target, i, n, editor);
                 s.through = editor.regions().get(i).map_or(u64::MAX, |r| r.range().end());
             }
             // Cut for a quota and alike again: the piece goes back.
@@ -225,7 +229,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         }
     }
 
-    fn scheme(&mut self, due: &mut Due<'_>, target: TargetId, i: usize, editor: &mut Editor<'_>) {
+    fn scheme(&mut self, due: &mut Due<'_>, target: TargetId, i: usize, n: u32, editor: &mut Editor<'_>) {
         let Due { index, running: s, bounds, .. } = due;
         if s.quota.is_full(&s.scheme.quota, editor.granule()) || s.was_charged(target, i, editor) {
             return;
@@ -233,12 +237,12 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         if s.scheme.max_nr_snapshots.is_some_and(|max| max <= s.stats.nr_snapshots) {
             return;
         }
-        let Some(&r) = editor.regions().get(i) else { return };
-        if bounds.hold(&r, editor) && self.deserves(s, &r, editor) {
+        let Some(r) = editor.regions().get(i) else { return };
+        if bounds.hold(r, n) && self.deserves(s, r, n) {
             if s.is_blind(r.sees()) {
                 s.stats.sz_blind += r.size();
             } else {
-                self.act(*index, s, target, i, editor);
+                self.act(*index, s, target, i, n, editor);
             }
         }
         if Some(target) == self.last_target && i + 1 == editor.regions().len() {
@@ -246,11 +250,12 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         }
     }
 
-    fn deserves(&self, s: &Running, r: &Region, editor: &Editor<'_>) -> bool {
-        !s.quota.is_set(&s.scheme.quota) || s.score(r, editor, &self.attrs, self.size_limit) >= s.quota.min_score
+    fn deserves(&self, s: &Running, r: &Region, n: u32) -> bool {
+        let min_score = s.quota.min_score;
+        min_score == 0 || !s.quota.is_set(&s.scheme.quota) || s.score(r, n, &self.attrs, self.size_limit) >= min_score
     }
 
-    fn act(&mut self, index: usize, s: &mut Running, target: TargetId, i: usize, editor: &mut Editor<'_>) {
+    fn act(&mut self, index: usize, s: &mut Running, target: TargetId, i: usize, n: u32, editor: &mut Editor<'_>) {
         let granule = editor.granule();
         let Some(&r) = editor.regions().get(i) else { return };
         if let Some(left) = s.quota.less_than(r.size(), &s.scheme.quota, granule) {
@@ -287,7 +292,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             action: s.scheme.action,
             target,
             range,
-            nr_accesses: editor.moving_sum(&r),
+            nr_accesses: n,
             age: r.age(),
             applied: size,
             dry_run: s.scheme.dry_run,
