@@ -5,14 +5,14 @@
 use core::time::Duration;
 
 use damon_core::control::priority::{self, Histogram, Standing};
-use damon_core::{Action, Applied, ApplyOps, Attrs, Editor, Instant, Metrics, Monitor, Region, TargetId};
+use damon_core::{Action, AddrRange, Applied, ApplyOps, Attrs, Editor, Instant, Metrics, Monitor, Region, TargetId};
 
 use super::filter::{self, Verdict};
 use super::{Outcome, Running, Schemes, Tried, own_interval};
 use crate::scheme::pattern::Bounds;
 
 /// What a pass through a snapshot is about.
-struct Pass<'a, A: ApplyOps + ?Sized> {
+pub(super) struct Pass<'a, A: ApplyOps + ?Sized> {
     attrs: Attrs,
     /// Joined again, regions do not grow above it.
     size_limit: u64,
@@ -23,12 +23,14 @@ struct Pass<'a, A: ApplyOps + ?Sized> {
 }
 
 /// A scheme whose turn it is.
-struct Due<'a> {
-    index: usize,
-    running: &'a mut Running,
-    bounds: Bounds,
+pub(super) struct Due<'a> {
+    pub(super) index: usize,
+    pub(super) running: &'a mut Running,
+    pub(super) bounds: Bounds,
     /// Up to here it is through with the target: what another scheme cuts after it is not its turn again.
     through: u64,
+    /// What it did before the others' turn.
+    pub(super) first: Vec<(TargetId, AddrRange)>,
 }
 
 impl Schemes {
@@ -82,6 +84,9 @@ impl Schemes {
         };
         let opened = pass.actor.open(now);
         pass.fail(opened.err());
+        for s in &mut due {
+            pass.first(s, now, monitor);
+        }
         for &target in &*targets {
             if let Some(mut editor) = monitor.edit(target) {
                 pass.target(&mut due, target, &mut editor);
@@ -108,7 +113,13 @@ impl Running {
                 self.apply_at = Some(now + interval);
             }
         }
-        self.active.then(|| Due { index, bounds: self.scheme.pattern.bounds(attrs), running: self, through: 0 })
+        let bounds = self.scheme.pattern.bounds(attrs);
+        self.active.then(|| Due { index, bounds, running: self, through: 0, first: Vec::new() })
+    }
+
+    /// Has it gone through as many snapshots as it shall?
+    pub(super) fn is_done(&self) -> bool {
+        self.scheme.max_nr_snapshots.is_some_and(|max| max <= self.stats.nr_snapshots)
     }
 
     /// Starts a charge window where one is due, and finds from which score on it serves.
@@ -195,7 +206,7 @@ impl Running {
 
 impl Bounds {
     /// Is a region with the count `n` within them?
-    fn hold(&self, r: &Region, n: u32) -> bool {
+    pub(super) fn hold(&self, r: &Region, n: u32) -> bool {
         self.nr_accesses.contains(&n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
     }
 }
@@ -230,15 +241,16 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
     }
 
     fn scheme(&mut self, due: &mut Due<'_>, target: TargetId, i: usize, n: u32, editor: &mut Editor<'_>) {
+        let served = editor.regions().get(i).is_some_and(|r| due.did(target, r.range()));
         let Due { index, running: s, bounds, .. } = due;
         if s.quota.is_full(&s.scheme.quota, editor.granule()) || s.was_charged(target, i, editor) {
             return;
         }
-        if s.scheme.max_nr_snapshots.is_some_and(|max| max <= s.stats.nr_snapshots) {
+        if s.is_done() {
             return;
         }
         let Some(r) = editor.regions().get(i) else { return };
-        if bounds.hold(r, n) && self.deserves(s, r, n) {
+        if !served && bounds.hold(r, n) && self.deserves(s, r, n) {
             if s.is_blind(r.sees()) {
                 s.stats.sz_blind += r.size();
             } else {
@@ -255,16 +267,23 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         min_score == 0 || !s.quota.is_set(&s.scheme.quota) || s.score(r, n, &self.attrs, self.size_limit) >= min_score
     }
 
-    fn act(&mut self, index: usize, s: &mut Running, target: TargetId, i: usize, n: u32, editor: &mut Editor<'_>) {
+    /// Acts on region `i`, or on the left part of it that quota and filters leave: that is the region then, and returned.
+    pub(super) fn act(
+        &mut self,
+        index: usize,
+        s: &mut Running,
+        target: TargetId,
+        i: usize,
+        n: u32,
+        editor: &mut Editor<'_>,
+    ) -> Option<AddrRange> {
         let granule = editor.granule();
-        let Some(&r) = editor.regions().get(i) else { return };
+        let &r = editor.regions().get(i)?;
         if let Some(left) = s.quota.less_than(r.size(), &s.scheme.quota, granule) {
-            if editor.cut(i, r.range().start() + left).is_err() {
-                return;
-            }
+            editor.cut(i, r.range().start() + left).ok()?;
         }
         let verdict = filter::judge(&s.scheme, target, i, editor);
-        let Some(&r) = editor.regions().get(i).filter(|_| verdict != Verdict::Out) else { return };
+        let &r = editor.regions().get(i).filter(|_| verdict != Verdict::Out)?;
         let range = r.range();
         let Applied { size, filter_passed, took, error } = if s.scheme.dry_run {
             Applied { size: range.size(), filter_passed: range.size(), took: Duration::ZERO, error: None }
@@ -298,5 +317,6 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             dry_run: s.scheme.dry_run,
         });
         self.fail(error);
+        Some(range)
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn judge(scheme: &Scheme, target: TargetId, index: usize, editor: &mu
     Verdict::Undecided
 }
 
-fn lies_in(range: AddrRange, index: usize, editor: &mut Editor<'_>) -> bool {
+/// Is region `index` in the range? Cut at an edge of it, its left part is the region; the rest is the next one then.
+pub(super) fn lies_in(range: AddrRange, index: usize, editor: &mut Editor<'_>) -> bool {
     let Some(r) = editor.regions().get(index).map(|r| r.range()) else { return false };
     let down = |addr: u64| addr & !(editor.granule() - 1);
     let (start, end) = (down(range.start()), down(range.end()));

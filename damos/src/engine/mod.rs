@@ -5,6 +5,7 @@
 mod apply;
 mod error;
 mod filter;
+mod first;
 mod quota;
 mod stats;
 mod watch;

@@ -10,7 +10,7 @@ mod quota;
 use core::time::Duration;
 
 use damon_core::control::watermarks::Marks;
-use damon_core::{Action, Dest, Filter, Metric};
+use damon_core::{Action, AddrRange, Dest, Filter, Instant, Metric, TargetId};
 
 pub use filter::{CoreFilter, CoreFilterKind};
 pub use pattern::{AccessPattern, Age, Freq};
@@ -53,6 +53,8 @@ pub struct Scheme {
     pub core_filters: Vec<CoreFilter>,
     /// To which pages, tested by who acts; see [`damon_core::passes`].
     pub filters: Vec<Filter>,
+    /// What of that comes first.
+    pub priority_ranges: Vec<PriorityRange>,
     /// Stops after so many snapshots.
     pub max_nr_snapshots: Option<u64>,
     /// Acts even where reads are invisible, taking "not written" for "not accessed".
@@ -73,6 +75,7 @@ impl Scheme {
             watermarks: None,
             core_filters: Vec::new(),
             filters: Vec::new(),
+            priority_ranges: Vec::new(),
             max_nr_snapshots: None,
             allow_write_only: false,
             dry_run: false,
@@ -89,4 +92,19 @@ pub struct Watermarks {
     pub interval: Duration,
     /// The marks.
     pub marks: Marks,
+}
+
+/// Memory that stands first in line: whatever its score, it gets the action before the rest of a snapshot does, and quota, filters,
+/// watermarks and access pattern hold for it as for all. Several are served in their order.
+///
+/// Where the action does not take memory out of the pattern, it is first in line again each time, and may use up all of a quota:
+/// bound the pattern's age, or give it an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriorityRange {
+    /// Whose memory.
+    pub target: TargetId,
+    /// Which; the ends are rounded down to the granule.
+    pub range: AddrRange,
+    /// Until then; [`Instant::MAX`] for as long as the scheme is there.
+    pub until: Instant,
 }

@@ -1,6 +1,7 @@
 //! Schemes at work on known pictures, with an actor that only writes down what it was asked.
 
 mod behaviour;
+mod first;
 mod properties;
 mod sight;
 mod support;

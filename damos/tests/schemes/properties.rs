@@ -6,7 +6,9 @@ use damon_core::control::priority::Weights;
 use damon_core::control::watermarks::{Marks, active};
 use damon_core::{Action, AttrsSpec, Filter, Instant, Metric, MetricsFn, Monitor, PageFilter, Rng, Sees, TargetId};
 use damos::engine::{Schemes, Stats, Tried};
-use damos::scheme::{AccessPattern, Age, CoreFilter, CoreFilterKind, Freq, Goal, Quota, Scheme, Tuner, Watermarks};
+use damos::scheme::{
+    AccessPattern, Age, CoreFilter, CoreFilterKind, Freq, Goal, PriorityRange, Quota, Scheme, Tuner, Watermarks,
+};
 use proptest::prelude::*;
 
 use super::support::*;
@@ -73,9 +75,24 @@ fn schemes() -> impl Strategy<Value = Scheme> {
         })
     });
     let interval = prop_oneof![2 => Just(0u64), 1 => 20..400u64];
-    let rest = (interval, prop::option::weighted(0.2, 1..6u64), prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let first =
+        (0..3u32, 0..600 * GRANULE, 1..100 * GRANULE, 0..5_000u64).prop_map(|(target, at, len, ms)| PriorityRange {
+            target: TargetId::new(target),
+            range: range(at, at + len),
+            until: Instant::ZERO + Duration::from_millis(ms),
+        });
+    let first = prop_oneof![Just(Vec::new()), prop::collection::vec(first, 1..4)];
+    let (few, seldom) = (prop::option::weighted(0.2, 1..6u64), prop::bool::weighted(0.2));
+    let rest = (interval, few, seldom, prop::bool::weighted(0.2), first);
     (action, prop_oneof![Just(AccessPattern::default()), pattern], quotas(), watermarks, filters(), rest).prop_map(
-        |(action, pattern, quota, watermarks, core_filters, (interval, max_nr_snapshots, page, dry_run))| Scheme {
+        |(
+            action,
+            pattern,
+            quota,
+            watermarks,
+            core_filters,
+            (interval, max_nr_snapshots, page, dry_run, priority_ranges),
+        )| Scheme {
             pattern,
             quota,
             watermarks,
@@ -85,6 +102,7 @@ fn schemes() -> impl Strategy<Value = Scheme> {
                 .into_iter()
                 .collect(),
             apply_interval: Duration::from_millis(interval),
+            priority_ranges,
             max_nr_snapshots,
             dry_run,
             ..Scheme::new(action)
@@ -206,10 +224,10 @@ fn run(mut monitor: Monitor, list: &[Scheme], mut actor: Actor, script: &[(u64, 
                 let (Freq::Samples(freq), Age::Aggregations(age)) = (&s.pattern.freq, &s.pattern.age) else { continue };
                 assert!(freq.contains(&t.nr_accesses) && age.contains(&t.age), "{t:?} and {:?}", s.pattern);
             }
-            for pair in mine.windows(2) {
-                let (a, b) = (&pair[0], &pair[1]);
-                assert!((a.target, a.range.end()) <= (b.target, b.range.start()), "in order, and nothing twice");
-            }
+            let mut places: Vec<_> = mine.iter().map(|t| (t.target, t.range.start(), t.range.end())).collect();
+            assert!(places.is_sorted() || !s.priority_ranges.is_empty(), "in order");
+            places.sort_unstable();
+            assert!(places.windows(2).all(|p| (p[0].0, p[0].2) <= (p[1].0, p[1].1)), "nothing twice");
             let (effective, _) = schemes.effective_quota(i).expect("there is the scheme");
             let is_set = effective > 0 || s.quota.size > 0 || !s.quota.time.is_zero() || !s.quota.goals.is_empty();
             let in_window = schemes.charged(i).expect("there is the scheme");

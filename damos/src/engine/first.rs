@@ -1,0 +1,51 @@
+//! Serves the ranges that stand first in line, before the rest of a snapshot is gone through.
+
+use damon_core::{AddrRange, ApplyOps, Editor, Instant, Monitor, TargetId};
+
+use super::apply::{Due, Pass};
+use super::filter;
+
+impl<A: ApplyOps + ?Sized> Pass<'_, A> {
+    pub(super) fn first(&mut self, due: &mut Due<'_>, now: Instant, monitor: &mut Monitor) {
+        let ranges = due.running.scheme.priority_ranges.len();
+        if due.running.is_done() {
+            return;
+        }
+        // Where the last window stopped is a matter of those who wait in the common line.
+        let resume = due.running.quota.resume;
+        for i in 0..ranges {
+            let Some(first) = due.running.scheme.priority_ranges.get(i).copied().filter(|f| now < f.until) else {
+                continue;
+            };
+            if let Some(mut editor) = monitor.edit(first.target) {
+                self.first_of(due, first.target, first.range, &mut editor);
+            }
+        }
+        due.running.quota.resume = resume;
+    }
+
+    fn first_of(&mut self, due: &mut Due<'_>, target: TargetId, range: AddrRange, editor: &mut Editor<'_>) {
+        let mut i = editor.regions().partition_point(|r| r.range().end() <= range.start());
+        while let Some(r) = editor.regions().get(i).filter(|r| r.range().start() < range.end()) {
+            let n = editor.moving_sum(r);
+            let s = &due.running;
+            if s.quota.is_full(&s.scheme.quota, editor.granule()) {
+                return;
+            }
+            let fits = due.bounds.hold(r, n) && !s.is_blind(r.sees()) && !due.did(target, r.range());
+            if fits && filter::lies_in(range, i, editor) {
+                if let Some(done) = self.act(due.index, due.running, target, i, n, editor) {
+                    due.first.push((target, done));
+                }
+            }
+            i += 1;
+        }
+    }
+}
+
+impl Due<'_> {
+    /// Has the range been served already, since it stood first in line?
+    pub(super) fn did(&self, target: TargetId, range: AddrRange) -> bool {
+        self.first.iter().any(|(t, done)| *t == target && done.intersection(range) == Some(range))
+    }
+}
