@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::addr::{AddrRange, align_down};
-use crate::attrs::MAX_PROBES;
+use crate::attrs::{Attrs, MAX_PROBES};
 use crate::control::rescale;
 use crate::region::{Region, weighted_mean};
-use crate::sight::{Extent, Span};
+use crate::sight::{Extent, Sees, Span};
 
 /// The name of a target within a monitor. Backends choose it; it need not be a pid, and a pid that is used again must
 /// not get the old one's.
@@ -265,6 +265,14 @@ impl Target {
     }
 }
 
+/// The size of regions of which there are `min_nr_regions`, but at least the granule. What nobody sees into does not count.
+pub(crate) fn mean_size(targets: &[Target], attrs: &Attrs) -> u64 {
+    let seen = targets.iter().flat_map(|t| &t.spans).filter(|s| s.sees != Sees::Nothing);
+    let total: u128 = seen.map(|s| u128::from(s.range.size())).sum();
+    let mean = u64::try_from(total / attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
+    mean.max(attrs.spec().granule)
+}
+
 /// Inserts the second half of each cut item behind it, in place and from the back, so that each item moves once.
 fn expand<T: Copy>(items: &mut Vec<T>, cuts: &[Cut], mut halve: impl FnMut(&mut T, u64) -> T) {
     let mut from = items.len();
@@ -284,7 +292,6 @@ fn expand<T: Copy>(items: &mut Vec<T>, cuts: &[Cut], mut halve: impl FnMut(&mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sight::Sees;
     use alloc::vec;
 
     fn target(bounds: &[u64]) -> Target {

@@ -19,9 +19,9 @@ use crate::attrs::Attrs;
 use crate::ops::Sample;
 use crate::report::{Access, Intake};
 use crate::rng::Rng;
-use crate::sight::{Sees, Span};
+use crate::sight::Span;
 use crate::snapshot::View;
-use crate::target::{Cut, Target, TargetEvent, TargetId, TargetSpec};
+use crate::target::{Cut, Target, TargetEvent, TargetId, TargetSpec, mean_size};
 use crate::time::Instant;
 
 pub use edit::{EditError, Editor};
@@ -276,10 +276,7 @@ impl Monitor {
     ///
     /// Counterpart: `damon_region_sz_limit` (`mm/damon/core.c`, Linux 7.3).
     pub fn region_size_limit(&self) -> u64 {
-        let spans = self.targets.iter().flat_map(|t| &t.spans).filter(|s| s.sees != Sees::Nothing);
-        let total: u128 = spans.map(|s| u128::from(s.range.size())).sum();
-        let limit = u64::try_from(total / self.attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
-        limit.max(self.attrs.spec().granule)
+        mean_size(&self.targets, &self.attrs)
     }
 
     /// Windows that the current counts are made of.

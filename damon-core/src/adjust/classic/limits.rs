@@ -8,15 +8,13 @@ use crate::addr::align_down;
 use crate::attrs::Attrs;
 use crate::region::Region;
 use crate::sight::Sees;
-use crate::target::{Cut, Target};
+use crate::target::{Cut, Target, mean_size};
 
-/// With regions of at most this size there are `min_nr_regions`. What nobody sees into does not count.
+/// With regions of at most this size there are `min_nr_regions`. A multiple of the granule.
 pub(super) fn size_limit(attrs: &Attrs, targets: &[Target]) -> u64 {
-    let seen = targets.iter().flat_map(|t| &t.spans).filter(|s| s.sees != Sees::Nothing);
-    let total: u128 = seen.map(|s| u128::from(s.range.size())).sum();
     let granule = attrs.spec().granule;
-    let limit = u64::try_from(total / attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
-    limit.max(granule).checked_next_multiple_of(granule).unwrap_or(align_down(u64::MAX, granule))
+    let limit = mean_size(targets, attrs).checked_next_multiple_of(granule);
+    limit.unwrap_or(align_down(u64::MAX, granule))
 }
 
 /// The same for one target, with what else limits it. A multiple of the granule.
