@@ -35,7 +35,7 @@ mod own;
 mod sys;
 
 pub use own::{
-    Capabilities, Forked, HugePages, Method, MethodReport, NothingWorks, OpenError, Options, Outcome, Own, OwnError,
-    Stats, WatchError, Watched,
+    ActError, Capabilities, Forked, HugePages, Method, MethodReport, NothingWorks, OpenError, Options, Outcome, Own,
+    OwnActor, OwnError, Stats, WatchError, Watched,
 };
 pub use sys::{Guard, PrivateMap, SharedMap};

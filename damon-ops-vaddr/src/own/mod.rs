@@ -2,6 +2,7 @@
 //!
 //! Counterpart: `mm/damon/vaddr.c`, Linux 7.3, which reads accessed bits instead.
 
+mod act;
 mod capabilities;
 mod engine;
 mod error;
@@ -14,6 +15,8 @@ use std::path::Path;
 
 use damon_core::{AddrRange, Fault, Ops, Sample, Sees, Space, Span, TargetId, Want};
 
+use act::Known;
+pub use act::{ActError, OwnActor};
 pub use capabilities::{Capabilities, MethodReport, Outcome, Watched};
 use engine::{Engine, Shared};
 pub use error::{Forked, NothingWorks, OpenError, OwnError, WatchError};
@@ -57,6 +60,8 @@ pub struct Own {
     pieces: Vec<Piece>,
     /// Private ranges that were registered when the pieces were laid out, ascending.
     registered: Vec<AddrRange>,
+    /// The same pieces, for who acts on them.
+    known: Known,
     /// Something was not what it was when it was armed: registrations are renewed at the next update.
     suspect: bool,
     /// The samples of the last `arm` by address, and what was armed for each.
@@ -86,6 +91,7 @@ enum How {
 const _: () = {
     const fn moves<T: Send + Sync>() {}
     moves::<Own>();
+    moves::<OwnActor>();
     moves::<crate::Guard>();
     moves::<crate::SharedMap>();
     moves::<crate::PrivateMap>();
@@ -131,6 +137,7 @@ impl Own {
             mappings: Vec::new(),
             pieces: Vec::new(),
             registered: Vec::new(),
+            known: Known::default(),
             suspect: false,
             addrs: Vec::new(),
             armed: Vec::new(),

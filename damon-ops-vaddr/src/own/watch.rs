@@ -209,6 +209,7 @@ impl Own {
         pieces.dedup_by(|b, a| a.range.intersection(b.range).is_some());
         self.pieces = pieces;
         self.registered = registered;
+        self.tell_actors();
     }
 
     fn private_how(&self, range: AddrRange, method: Option<Method>) -> How {

@@ -6,11 +6,25 @@ use std::sync::atomic::AtomicU64;
 
 use damon_core::AddrRange;
 
-use super::{Mode, ScanRegion};
+use super::{Advice, Mode, ScanRegion};
 use crate::linux::Page;
 
 fn unsupported<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "memory can be watched on Linux only"))
+}
+
+impl Advice {
+    pub(crate) fn is_known(self) -> bool {
+        false
+    }
+}
+
+pub(crate) fn advise(_: AddrRange, _: Advice) -> io::Result<()> {
+    unsupported()
+}
+
+pub(crate) fn in_memory(_: AddrRange, _: u64, _: &mut Vec<u8>) -> io::Result<()> {
+    unsupported()
 }
 
 pub(crate) fn page_size() -> u64 {

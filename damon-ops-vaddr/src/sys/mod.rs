@@ -6,6 +6,8 @@
 #[cfg(not(target_os = "linux"))]
 mod absent;
 #[cfg(target_os = "linux")]
+mod advise;
+#[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
 mod pagemap;
@@ -16,9 +18,11 @@ mod uffd;
 mod zap;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{Pagemap, Uffd, Zapper, page_size};
+pub(crate) use absent::{Pagemap, Uffd, Zapper, advise, in_memory, page_size};
 #[cfg(not(target_os = "linux"))]
 pub use absent::{PrivateMap, SharedMap};
+#[cfg(target_os = "linux")]
+pub(crate) use advise::{advise, in_memory};
 #[cfg(target_os = "linux")]
 pub(crate) use map::page_size;
 #[cfg(target_os = "linux")]
@@ -51,6 +55,23 @@ pub(crate) enum Mode {
     Wp,
     /// Protection of reads and writes.
     Rwp,
+}
+
+/// What can be said about memory without changing what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// First to go.
+    Cold,
+    /// Go now.
+    Pageout,
+    /// Come back.
+    Willneed,
+    /// May get huge pages.
+    Hugepage,
+    /// Gets none.
+    Nohugepage,
+    /// Gets huge pages now.
+    Collapse,
 }
 
 /// A run of pages of equal categories, as `PAGEMAP_SCAN` returns it.
