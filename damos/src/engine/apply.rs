@@ -13,12 +13,15 @@ use crate::scheme::pattern::Bounds;
 
 /// What a pass through a snapshot is about.
 pub(super) struct Pass<'a, A: ApplyOps + ?Sized> {
+    pub(super) now: Instant,
     attrs: Attrs,
     /// Joined again, regions do not grow above it.
     size_limit: u64,
     last_target: Option<TargetId>,
     actor: &'a mut A,
     observe: &'a mut dyn FnMut(&Tried),
+    /// What to look at afterwards: by which scheme, whatever the page filters say or not.
+    to_verify: Vec<(usize, TargetId, AddrRange, bool)>,
     outcome: Outcome<A::Error>,
 }
 
@@ -72,20 +75,23 @@ impl Schemes {
         for s in &mut due {
             // Who was to be gone on with may have left, or have nothing mapped any more.
             s.running.quota.resume = s.running.quota.resume.filter(|(target, _)| targets.contains(target));
+            s.running.look_back(now, &s.bounds, targets, monitor);
             s.running.prepare(now, &s.bounds, targets, monitor, metrics, histogram);
         }
         let mut pass = Pass {
             size_limit: monitor.region_size_limit(),
+            now,
             attrs,
             last_target: targets.last().copied(),
             actor,
             observe,
+            to_verify: Vec::new(),
             outcome: Outcome { applied: due.len(), ..Outcome::default() },
         };
         let opened = pass.actor.open(now);
         pass.fail(opened.err());
         for s in &mut due {
-            pass.first(s, now, monitor);
+            pass.first(s, monitor);
         }
         for &target in &*targets {
             if let Some(mut editor) = monitor.edit(target) {
@@ -94,6 +100,7 @@ impl Schemes {
         }
         let closed = pass.actor.close();
         pass.fail(closed.err());
+        pass.verify(&mut due);
         pass.outcome
     }
 }
@@ -146,6 +153,7 @@ impl Running {
             while let Some(r) = editor.regions().get(i) {
                 let n = editor.moving_sum(r);
                 let fits = bounds.hold(r, n) && !self.is_blind(r.sees());
+                let fits = fits && !self.spares(target, i, now, &mut editor);
                 if fits && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
                     // It may have been cut.
                     if let Some(r) = editor.regions().get(i) {
@@ -219,6 +227,21 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         }
     }
 
+    /// Looks what is in effect of what was done, now that nothing is batched any more.
+    fn verify(&mut self, due: &mut [Due<'_>]) {
+        for (index, target, range, core_allowed) in core::mem::take(&mut self.to_verify) {
+            let Some(s) = due.iter_mut().find(|s| s.index == index).map(|s| &mut *s.running) else { continue };
+            match self.actor.verify(target, range, &s.scheme.request(core_allowed)) {
+                Ok(Some(size)) => s.stats.sz_verified += size.min(range.size()),
+                Ok(None) => s.stats.sz_unverified += range.size(),
+                Err(error) => {
+                    s.stats.sz_unverified += range.size();
+                    self.fail(Some(error));
+                }
+            }
+        }
+    }
+
     fn target(&mut self, due: &mut [Due<'_>], target: TargetId, editor: &mut Editor<'_>) {
         due.iter_mut().for_each(|s| s.through = 0);
         let mut i = 0;
@@ -253,6 +276,8 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         if !served && bounds.hold(r, n) && self.deserves(s, r, n) {
             if s.is_blind(r.sees()) {
                 s.stats.sz_blind += r.size();
+            } else if s.spares(target, i, self.now, editor) {
+                s.stats.sz_spared += editor.regions().get(i).map_or(0, |r| r.size());
             } else {
                 self.act(*index, s, target, i, n, editor);
             }
@@ -302,6 +327,12 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             s.stats.sz_ops_filter_passed += filter_passed;
             s.stats.nr_failed += u64::from(error.is_some());
             if s.scheme.action != Action::Stat {
+                if size > 0 && s.scheme.thrash_guard.is_some() {
+                    s.guard.acted(target, range, self.now);
+                }
+                if size > 0 && s.scheme.verify {
+                    self.to_verify.push((index, target, range, verdict == Verdict::Allowed));
+                }
                 let reset = editor.reset_age(i);
                 debug_assert!(reset.is_ok());
             }

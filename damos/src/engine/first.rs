@@ -1,12 +1,12 @@
 //! Serves the ranges that stand first in line, before the rest of a snapshot is gone through.
 
-use damon_core::{AddrRange, ApplyOps, Editor, Instant, Monitor, TargetId};
+use damon_core::{AddrRange, ApplyOps, Editor, Monitor, TargetId};
 
 use super::apply::{Due, Pass};
 use super::filter;
 
 impl<A: ApplyOps + ?Sized> Pass<'_, A> {
-    pub(super) fn first(&mut self, due: &mut Due<'_>, now: Instant, monitor: &mut Monitor) {
+    pub(super) fn first(&mut self, due: &mut Due<'_>, monitor: &mut Monitor) {
         let ranges = due.running.scheme.priority_ranges.len();
         if due.running.is_done() {
             return;
@@ -14,7 +14,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         // Where the last window stopped is a matter of those who wait in the common line.
         let resume = due.running.quota.resume;
         for i in 0..ranges {
-            let Some(first) = due.running.scheme.priority_ranges.get(i).copied().filter(|f| now < f.until) else {
+            let Some(first) = due.running.scheme.priority_ranges.get(i).copied().filter(|f| self.now < f.until) else {
                 continue;
             };
             if let Some(mut editor) = monitor.edit(first.target) {
@@ -33,7 +33,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
                 return;
             }
             let fits = due.bounds.hold(r, n) && !s.is_blind(r.sees()) && !due.did(target, r.range());
-            if fits && filter::lies_in(range, i, editor) {
+            if fits && filter::lies_in(range, i, editor) && !due.running.spares(target, i, self.now, editor) {
                 if let Some(done) = self.act(due.index, due.running, target, i, n, editor) {
                     due.first.push((target, done));
                 }

@@ -6,6 +6,7 @@ mod apply;
 mod error;
 mod filter;
 mod first;
+mod guard;
 mod quota;
 mod stats;
 mod watch;
@@ -16,6 +17,7 @@ use damon_core::control::priority::Histogram;
 use damon_core::{Action, AddrRange, ApplyOps, Instant, Request, Sees, TargetId, View};
 
 use crate::scheme::{CoreFilterKind, Scheme};
+use guard::Guard;
 use quota::QuotaState;
 
 pub use error::SchemeError;
@@ -36,6 +38,7 @@ struct Running {
     scheme: Scheme,
     quota: QuotaState,
     stats: Stats,
+    guard: Guard,
     /// Within its watermarks.
     active: bool,
     /// When they are looked at next.
@@ -153,6 +156,7 @@ impl Running {
         let fresh = Self {
             quota: QuotaState::default(),
             stats: Stats::default(),
+            guard: Guard::default(),
             // Watermarks are looked at before anything is applied.
             active: true,
             look_at: Instant::ZERO,
@@ -162,7 +166,7 @@ impl Running {
         match old {
             Some(old) if old.scheme.action == fresh.scheme.action => {
                 let quota = if old.scheme.quota.same_limits(&fresh.scheme.quota) { old.quota } else { <_>::default() };
-                Self { quota, stats: old.stats, active: old.active, ..fresh }
+                Self { quota, stats: old.stats, guard: old.guard, active: old.active, ..fresh }
             }
             _ => fresh,
         }

@@ -24,6 +24,14 @@ pub struct Stats {
     pub nr_failed: u64,
     /// Addresses left alone since their reads are invisible.
     pub sz_blind: u64,
+    /// Of what was looked at after it was applied ([`verify`](crate::scheme::Scheme::verify)): addresses where it is in effect.
+    pub sz_verified: u64,
+    /// The same where nobody can tell, or looking failed.
+    pub sz_unverified: u64,
+    /// Addresses that did not stay as the action expected: see [`thrash_guard`](crate::scheme::Scheme::thrash_guard).
+    pub sz_came_back: u64,
+    /// Addresses left alone because of that.
+    pub sz_spared: u64,
     /// Readings of goals that failed.
     pub goal_errors: u64,
     /// Readings of watermarks that failed.

@@ -59,6 +59,11 @@ pub struct Scheme {
     pub max_nr_snapshots: Option<u64>,
     /// Acts even where reads are invisible, taking "not written" for "not accessed".
     pub allow_write_only: bool,
+    /// Looks after it acted how much of it is in effect (is it paged out, is it on its node?), as far as who acts can tell.
+    pub verify: bool,
+    /// Memory whose access frequency leaves the pattern so soon after the action came back: what was paged out was needed.
+    /// It is left alone for that time, and if it comes back again for twice as long, and so on.
+    pub thrash_guard: Option<Duration>,
     /// Only says what it would do.
     pub dry_run: bool,
 }
@@ -78,6 +83,8 @@ impl Scheme {
             priority_ranges: Vec::new(),
             max_nr_snapshots: None,
             allow_write_only: false,
+            verify: false,
+            thrash_guard: None,
             dry_run: false,
         }
     }

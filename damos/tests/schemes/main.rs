@@ -1,5 +1,6 @@
 //! Schemes at work on known pictures, with an actor that only writes down what it was asked.
 
+mod after;
 mod behaviour;
 mod first;
 mod properties;

@@ -57,6 +57,8 @@ pub(crate) struct Actor {
     pub(crate) per_mille: u64,
     pub(crate) took: Duration,
     pub(crate) refuses: Option<Action>,
+    /// Says of a range how much is in effect.
+    pub(crate) in_effect: Result<Option<u64>, No>,
     pub(crate) opened: u32,
     pub(crate) closed: u32,
 }
@@ -64,7 +66,17 @@ pub(crate) struct Actor {
 impl Default for Actor {
     fn default() -> Self {
         let took = Duration::from_micros(50);
-        Self { asked: Vec::new(), broken_at: None, per_mille: 1_000, took, refuses: None, opened: 0, closed: 0 }
+        let in_effect = Ok(None);
+        Self {
+            asked: Vec::new(),
+            broken_at: None,
+            per_mille: 1_000,
+            took,
+            refuses: None,
+            in_effect,
+            opened: 0,
+            closed: 0,
+        }
     }
 }
 
@@ -97,6 +109,10 @@ impl ApplyOps for Actor {
     fn close(&mut self) -> Result<(), No> {
         self.closed += 1;
         Ok(())
+    }
+    fn verify(&mut self, _: TargetId, _: AddrRange, _: &Request<'_>) -> Result<Option<u64>, No> {
+        assert!(self.closed == self.opened, "nothing is batched any more");
+        self.in_effect
     }
 }
 
