@@ -26,6 +26,8 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod context;
 pub mod engine;
 pub mod preset;
