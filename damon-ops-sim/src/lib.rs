@@ -14,6 +14,7 @@
 //! | [`scenario`] | workloads in JSON files, and running a monitor on them |
 //! | [`score`] | how far a monitor's picture is from the truth |
 //! | [`plan`] | tests as plans of described steps, in virtual time |
+//! | [`plant`] | laws of what a size does to a metric, to tune on |
 //! | [`faulty`] | any backend, with faults put in |
 //! | [`tracer`] | any backend, with a trace of its calls |
 //! | [`conformance`] | a suite that any backend can be run against |
@@ -50,6 +51,7 @@ pub mod faulty;
 pub mod machine;
 pub mod memory;
 pub mod plan;
+pub mod plant;
 pub mod scenario;
 pub mod score;
 pub mod tracer;

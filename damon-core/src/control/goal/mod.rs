@@ -1,9 +1,14 @@
 //! How far a goal is reached, and how much a quota may do until it is.
 //!
 //! Counterpart: `damos_quota_score`, `damos_goal_tune_esz_bp_consist`, `damos_goal_tune_esz_bp_temporal` (`mm/damon/core.c`,
-//! Linux 7.3).
+//! Linux 7.3). [`SelfTuning`] has none: it learns what the kernel's find out step by step.
 
 use super::feed_loop;
+
+mod model;
+mod self_tuning;
+
+pub use self_tuning::SelfTuning;
 
 /// `current` against `target`: 10,000 is reached, more is overshot.
 pub fn score(current: u64, target: u64) -> u64 {
