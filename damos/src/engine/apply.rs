@@ -8,6 +8,7 @@ use damon_core::control::priority::{self, Histogram, Standing};
 use damon_core::{Action, AddrRange, Applied, ApplyOps, Attrs, Editor, Instant, Metrics, Monitor, Region, TargetId};
 
 use super::filter::{self, Verdict};
+use super::share::Portion;
 use super::{Outcome, Running, Schemes, Tried, own_interval};
 use crate::scheme::pattern::Bounds;
 
@@ -18,6 +19,8 @@ pub(super) struct Pass<'a, A: ApplyOps + ?Sized> {
     /// Joined again, regions do not grow above it.
     size_limit: u64,
     last_target: Option<TargetId>,
+    /// Not before the others' turn: where a window stops is where the next goes on.
+    pub(super) in_line: bool,
     actor: &'a mut A,
     observe: &'a mut dyn FnMut(&Tried),
     /// What to look at afterwards: by which scheme, whatever the page filters say or not.
@@ -83,6 +86,7 @@ impl Schemes {
             now,
             attrs,
             last_target: targets.last().copied(),
+            in_line: false,
             actor,
             observe,
             to_verify: Vec::new(),
@@ -93,6 +97,7 @@ impl Schemes {
         for s in &mut due {
             pass.first(s, monitor);
         }
+        pass.in_line = true;
         for &target in &*targets {
             if let Some(mut editor) = monitor.edit(target) {
                 pass.target(&mut due, target, &mut editor);
@@ -145,29 +150,16 @@ impl Running {
         let attrs = monitor.attrs().clone();
         let granule = attrs.spec().granule;
         self.quota.start_window(now, &self.scheme.quota, granule, &mut self.stats, metrics);
-        let largest = monitor.region_size_limit();
+        self.divide(now, bounds, targets, monitor, histogram);
         histogram.clear();
         for &target in targets {
-            let Some(mut editor) = monitor.edit(target) else { continue };
-            let mut i = 0;
-            while let Some(r) = editor.regions().get(i) {
-                let n = editor.moving_sum(r);
-                let fits = bounds.hold(r, n) && !self.is_blind(r.sees());
-                let fits = fits && !self.spares(target, i, now, &mut editor);
-                if fits && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
-                    // It may have been cut.
-                    if let Some(r) = editor.regions().get(i) {
-                        histogram.add(self.score(r, n, &attrs, largest), r.size());
-                    }
-                }
-                i += 1;
-            }
+            self.rank(now, bounds, target, &attrs, monitor, histogram);
         }
         self.quota.min_score = histogram.min_score(self.quota.effective);
     }
 
     /// How much the region, with the count `n`, deserves the action.
-    fn score(&self, r: &Region, n: u32, attrs: &Attrs, largest: u64) -> u32 {
+    pub(super) fn score(&self, r: &Region, n: u32, attrs: &Attrs, largest: u64) -> u32 {
         let standing = Standing {
             size: r.size(),
             largest,
@@ -187,10 +179,12 @@ impl Running {
 
     /// Passes over what the last charge window did already. A region that it did in part is cut.
     fn was_charged(&mut self, target: TargetId, i: usize, editor: &mut Editor<'_>) -> bool {
-        let Some((from, addr)) = self.quota.resume else { return false };
-        if target != from {
-            return true;
-        }
+        let addr = match (self.quota.portion(target), self.quota.resume) {
+            (Some(Portion { resume: Some(addr), .. }), _) => *addr,
+            (Some(_), _) | (None, None) => return false,
+            (None, Some((from, addr))) if from == target => addr,
+            (None, Some(_)) => return true,
+        };
         let Some(r) = editor.regions().get(i).map(|r| r.range()) else { return true };
         let granule = editor.granule();
         let skip = if r.end() <= addr {
@@ -206,7 +200,7 @@ impl Running {
             false
         };
         if i + 1 == editor.regions().len() {
-            self.quota.resume = None;
+            self.quota.stop_at(target, None);
         }
         skip
     }
@@ -266,14 +260,14 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
     fn scheme(&mut self, due: &mut Due<'_>, target: TargetId, i: usize, n: u32, editor: &mut Editor<'_>) {
         let served = editor.regions().get(i).is_some_and(|r| due.did(target, r.range()));
         let Due { index, running: s, bounds, .. } = due;
-        if s.quota.is_full(&s.scheme.quota, editor.granule()) || s.was_charged(target, i, editor) {
+        if s.quota.is_full_for(target, &s.scheme.quota, editor.granule()) || s.was_charged(target, i, editor) {
             return;
         }
         if s.is_done() {
             return;
         }
         let Some(r) = editor.regions().get(i) else { return };
-        if !served && bounds.hold(r, n) && self.deserves(s, r, n) {
+        if !served && bounds.hold(r, n) && self.deserves(s, target, r, n) {
             if s.is_blind(r.sees()) {
                 s.stats.sz_blind += r.size();
             } else if s.spares(target, i, self.now, editor) {
@@ -287,8 +281,8 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         }
     }
 
-    fn deserves(&self, s: &Running, r: &Region, n: u32) -> bool {
-        let min_score = s.quota.min_score;
+    fn deserves(&self, s: &Running, target: TargetId, r: &Region, n: u32) -> bool {
+        let min_score = s.quota.portion(target).map_or(s.quota.min_score, |p| p.min_score);
         min_score == 0 || !s.quota.is_set(&s.scheme.quota) || s.score(r, n, &self.attrs, self.size_limit) >= min_score
     }
 
@@ -304,7 +298,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
     ) -> Option<AddrRange> {
         let granule = editor.granule();
         let &r = editor.regions().get(i)?;
-        if let Some(left) = s.quota.less_than(r.size(), &s.scheme.quota, granule) {
+        if let Some(left) = s.quota.less_than(r.size(), target, &s.scheme.quota, granule) {
             editor.cut(i, r.range().start() + left).ok()?;
         }
         let verdict = filter::judge(&s.scheme, target, i, editor);
@@ -315,9 +309,9 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         } else {
             self.actor.apply(target, range, &s.scheme.request(verdict == Verdict::Allowed))
         };
-        s.quota.charge(range.size(), size, took, &s.scheme.quota);
-        if s.quota.is_full(&s.scheme.quota, granule) {
-            s.quota.resume = Some((target, range.end()));
+        s.quota.charge(target, range.size(), size, took, &s.scheme.quota);
+        if self.in_line && s.quota.is_full_for(target, &s.scheme.quota, granule) {
+            s.quota.stop_at(target, Some(range.end()));
         }
         s.stats.nr_tried += 1;
         s.stats.sz_tried += range.size();

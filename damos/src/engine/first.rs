@@ -11,8 +11,6 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         if due.running.is_done() {
             return;
         }
-        // Where the last window stopped is a matter of those who wait in the common line.
-        let resume = due.running.quota.resume;
         for i in 0..ranges {
             let Some(first) = due.running.scheme.priority_ranges.get(i).copied().filter(|f| self.now < f.until) else {
                 continue;
@@ -21,7 +19,6 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
                 self.first_of(due, first.target, first.range, &mut editor);
             }
         }
-        due.running.quota.resume = resume;
     }
 
     fn first_of(&mut self, due: &mut Due<'_>, target: TargetId, range: AddrRange, editor: &mut Editor<'_>) {
@@ -29,7 +26,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         while let Some(r) = editor.regions().get(i).filter(|r| r.range().start() < range.end()) {
             let n = editor.moving_sum(r);
             let s = &due.running;
-            if s.quota.is_full(&s.scheme.quota, editor.granule()) {
+            if s.quota.is_full_for(target, &s.scheme.quota, editor.granule()) {
                 return;
             }
             let fits = due.bounds.hold(r, n) && !s.is_blind(r.sees()) && !due.did(target, r.range());

@@ -8,6 +8,7 @@ mod filter;
 mod first;
 mod guard;
 mod quota;
+mod share;
 mod stats;
 mod watch;
 

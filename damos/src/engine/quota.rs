@@ -6,6 +6,7 @@ use damon_core::control::{goal, quota};
 use damon_core::{Instant, Metric, Metrics, TargetId};
 
 use super::Stats;
+use super::share::Portion;
 use crate::scheme::{Quota, Tuner};
 
 /// What happened to a quota.
@@ -24,6 +25,8 @@ pub(super) struct QuotaState {
     pub(super) min_score: u32,
     /// Where the last window stopped.
     pub(super) resume: Option<(TargetId, u64)>,
+    /// What each target gets, sorted, where it is divided.
+    pub(super) portions: Vec<Portion>,
     /// The last readings of goals that are totals.
     totals: Vec<Option<u64>>,
 }
@@ -54,10 +57,19 @@ impl QuotaState {
         self.is_set(spec) && quota::is_full(self.charged, self.effective, granule)
     }
 
-    /// How much is left, in whole granules, if it is less than `size`.
-    pub(super) fn less_than(&self, size: u64, spec: &Quota, granule: u64) -> Option<u64> {
-        let over = self.is_set(spec) && self.charged.saturating_add(size) > self.effective;
-        over.then(|| self.effective.saturating_sub(self.charged) & !(granule - 1))
+    /// The same of what the target may have of it.
+    pub(super) fn is_full_for(&self, target: TargetId, spec: &Quota, granule: u64) -> bool {
+        self.is_full(spec, granule) || self.portion(target).is_some_and(|p| p.is_full(granule))
+    }
+
+    /// How much is left for the target, in whole granules, if it is less than `size`.
+    pub(super) fn less_than(&self, size: u64, target: TargetId, spec: &Quota, granule: u64) -> Option<u64> {
+        if !self.is_set(spec) {
+            return None;
+        }
+        let left = self.effective.saturating_sub(self.charged);
+        let left = self.portion(target).map_or(left, |p| left.min(p.limit.saturating_sub(p.charged)));
+        (left < size).then_some(left & !(granule - 1))
     }
 
     /// Starts a new charge window if it is time, with the size that its goals and the throughput allow.
@@ -76,6 +88,7 @@ impl QuotaState {
             stats.qt_exceeds += u64::from(self.is_full(spec, granule));
             self.total.size = self.total.size.saturating_add(self.charged);
             self.charged = 0;
+            self.portions.iter_mut().for_each(|p| p.charged = 0);
         }
         let tuned_bp = (!spec.goals.is_empty()).then(|| self.tune(spec, stats, metrics));
         let limits = quota::Limits { size: spec.size, ms: spec.ms(), tuned_bp };
@@ -121,9 +134,28 @@ impl QuotaState {
         self.tuned_bp
     }
 
+    /// Where the next window goes on, of the target where each has its own.
+    pub(super) fn stop_at(&mut self, target: TargetId, addr: Option<u64>) {
+        match self.portion_mut(target) {
+            Some(p) => p.resume = addr,
+            None => self.resume = addr.map(|addr| (target, addr)),
+        }
+    }
+
     /// Charges what was tried in this window.
-    pub(super) fn charge(&mut self, tried: u64, applied: u64, took: core::time::Duration, spec: &Quota) {
-        self.charged = self.charged.saturating_add(quota::charge(tried, applied, spec.fail_charge));
+    pub(super) fn charge(
+        &mut self,
+        target: TargetId,
+        tried: u64,
+        applied: u64,
+        took: core::time::Duration,
+        spec: &Quota,
+    ) {
+        let charge = quota::charge(tried, applied, spec.fail_charge);
+        self.charged = self.charged.saturating_add(charge);
+        if let Some(p) = self.portion_mut(target) {
+            p.charged = p.charged.saturating_add(charge);
+        }
         self.total.ns = self.total.ns.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 }

@@ -47,6 +47,11 @@ pub struct Scheme {
     pub dests: Vec<Dest>,
     /// How much.
     pub quota: Quota,
+    /// Which target gets how much of the quota: by weight, and what one has no use for is lent to the others. A target that is not
+    /// named has the weight 100. Empty, and without a primary one: the quota is used up in order of address, as in the kernel.
+    pub shares: Vec<TargetShare>,
+    /// This target gets of the quota what it has use for; what is left is shared.
+    pub primary: Option<TargetId>,
     /// When at all.
     pub watermarks: Option<Watermarks>,
     /// To which regions; see [`CoreFilter`].
@@ -77,6 +82,8 @@ impl Scheme {
             apply_interval: Duration::ZERO,
             dests: Vec::new(),
             quota: Quota::default(),
+            shares: Vec::new(),
+            primary: None,
             watermarks: None,
             core_filters: Vec::new(),
             filters: Vec::new(),
@@ -114,4 +121,13 @@ pub struct PriorityRange {
     pub range: AddrRange,
     /// Until then; [`Instant::MAX`] for as long as the scheme is there.
     pub until: Instant,
+}
+
+/// A target's share of a scheme's quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetShare {
+    /// Whose.
+    pub target: TargetId,
+    /// How much, relative to the other targets'; 0 counts as 1.
+    pub weight: u16,
 }

@@ -2,6 +2,7 @@
 
 mod after;
 mod behaviour;
+mod fairness;
 mod first;
 mod properties;
 mod sight;

@@ -7,7 +7,8 @@ use damon_core::control::watermarks::{Marks, active};
 use damon_core::{Action, AttrsSpec, Filter, Instant, Metric, MetricsFn, Monitor, PageFilter, Rng, Sees, TargetId};
 use damos::engine::{Schemes, Stats, Tried};
 use damos::scheme::{
-    AccessPattern, Age, CoreFilter, CoreFilterKind, Freq, Goal, PriorityRange, Quota, Scheme, Tuner, Watermarks,
+    AccessPattern, Age, CoreFilter, CoreFilterKind, Freq, Goal, PriorityRange, Quota, Scheme, TargetShare, Tuner,
+    Watermarks,
 };
 use proptest::prelude::*;
 
@@ -83,7 +84,10 @@ fn schemes() -> impl Strategy<Value = Scheme> {
         });
     let first = prop_oneof![Just(Vec::new()), prop::collection::vec(first, 1..4)];
     let (few, seldom) = (prop::option::weighted(0.2, 1..6u64), prop::bool::weighted(0.2));
-    let rest = (interval, few, seldom, prop::bool::weighted(0.2), first);
+    let guard = prop::option::weighted(0.3, 1..900u64).prop_map(|ms| ms.map(Duration::from_millis));
+    let share = (0..3u32, 0..9u16).prop_map(|(t, weight)| TargetShare { target: TargetId::new(t), weight });
+    let shared = (prop::collection::vec(share, 0..3), prop::option::of((0..3u32).prop_map(TargetId::new)));
+    let rest = (interval, few, seldom, prop::bool::weighted(0.2), first, guard, shared);
     (action, prop_oneof![Just(AccessPattern::default()), pattern], quotas(), watermarks, filters(), rest).prop_map(
         |(
             action,
@@ -91,7 +95,7 @@ fn schemes() -> impl Strategy<Value = Scheme> {
             quota,
             watermarks,
             core_filters,
-            (interval, max_nr_snapshots, page, dry_run, priority_ranges),
+            (interval, max_nr_snapshots, page, dry_run, priority_ranges, thrash_guard, (shares, primary)),
         )| Scheme {
             pattern,
             quota,
@@ -103,6 +107,10 @@ fn schemes() -> impl Strategy<Value = Scheme> {
                 .collect(),
             apply_interval: Duration::from_millis(interval),
             priority_ranges,
+            thrash_guard,
+            shares,
+            primary,
+            verify: true,
             max_nr_snapshots,
             dry_run,
             ..Scheme::new(action)
@@ -248,6 +256,8 @@ fn run(mut monitor: Monitor, list: &[Scheme], mut actor: Actor, script: &[(u64, 
             .iter()
             .filter(|t| t.scheme == i && !t.dry_run && actor.broken_at.is_some_and(|at| t.range.contains(at)));
         assert_eq!(stats.nr_failed, failed.count() as u64);
+        assert!(stats.sz_verified + stats.sz_unverified <= stats.sz_tried);
+        assert!(stats.sz_came_back == 0 && stats.sz_spared == 0 || s.thrash_guard.is_some() && !s.dry_run);
         assert!(stats.sz_applied <= stats.sz_tried && stats.nr_applied <= stats.nr_tried);
         assert!(s.max_nr_snapshots.is_none_or(|max| stats.nr_snapshots <= max));
     }
