@@ -23,6 +23,8 @@
 //! assert_eq!(context.health().retries, 0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The feature `config` (off by default) reads and writes the configurations of damo.
 #![forbid(unsafe_code)]
 
 pub mod clock;
