@@ -331,7 +331,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
                 debug_assert!(reset.is_ok());
             }
         }
-        (self.observe)(&Tried {
+        let tried = Tried {
             scheme: index,
             action: s.scheme.action,
             target,
@@ -340,7 +340,10 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             age: r.age(),
             applied: size,
             dry_run: s.scheme.dry_run,
-        });
+        };
+        (self.observe)(&tried);
+        #[cfg(feature = "tracing")]
+        super::trail::tell(&tried, error.as_ref());
         self.fail(error);
         Some(range)
     }

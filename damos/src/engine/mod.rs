@@ -10,6 +10,8 @@ mod guard;
 mod quota;
 mod share;
 mod stats;
+#[cfg(feature = "tracing")]
+mod trail;
 mod watch;
 
 use core::time::Duration;
@@ -67,7 +69,8 @@ impl<E> Default for Outcome<E> {
     }
 }
 
-/// A region that a scheme was tried on: what an audit trail is made of.
+/// A region that a scheme was tried on: what an audit trail is made of. With the feature `tracing` each is an event of the
+/// target `damos::action` as well, at the level `DEBUG`, or `WARN` where the action failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tried {

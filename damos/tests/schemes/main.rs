@@ -7,3 +7,5 @@ mod first;
 mod properties;
 mod sight;
 mod support;
+#[cfg(feature = "tracing")]
+mod trail;
