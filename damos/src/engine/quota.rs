@@ -29,6 +29,9 @@ pub(super) struct QuotaState {
     pub(super) portions: Vec<Portion>,
     /// The last readings of goals that are totals.
     totals: Vec<Option<u64>>,
+    /// What a tuner that learns knows, and all that was charged when it was asked last.
+    self_tuning: goal::SelfTuning,
+    told: u64,
 }
 
 impl Quota {
@@ -104,7 +107,7 @@ impl QuotaState {
 
     fn tune(&mut self, spec: &Quota, stats: &mut Stats, metrics: &mut (impl Metrics + ?Sized)) -> u64 {
         self.totals.resize(spec.goals.len(), None);
-        let mut score = 0;
+        let (mut score, mut known) = (0, true);
         for (i, g) in spec.goals.iter().enumerate() {
             let current = match g.metric {
                 Metric::UserInput => Ok(g.current_value),
@@ -115,12 +118,16 @@ impl QuotaState {
                     Some(last) => total.saturating_sub(last),
                     // There is no growth to judge by yet: as it was in the last window.
                     None if spec.tuner == Tuner::Temporal && self.effective > 0 => 0,
-                    None => g.target_value,
+                    None => {
+                        known = false;
+                        g.target_value
+                    }
                 },
                 Ok(current) => current,
                 // Not knowing is no licence to do more.
                 Err(_) => {
                     stats.goal_errors += 1;
+                    known = false;
                     g.target_value
                 }
             };
@@ -130,6 +137,10 @@ impl QuotaState {
         self.tuned_bp = match spec.tuner {
             Tuner::Consist => goal::consist(self.tuned_bp, score),
             Tuner::Temporal => goal::temporal(score, spec.size),
+            Tuner::SelfTuning => {
+                let charged = self.total.size - core::mem::replace(&mut self.told, self.total.size);
+                self.self_tuning.next_size(known.then_some(score), charged, spec.size).saturating_mul(10_000)
+            }
         };
         self.tuned_bp
     }

@@ -66,4 +66,7 @@ pub enum Tuner {
     /// As much as the size limit allows until the goal is reached, then nothing:
     /// [`temporal`](damon_core::control::goal::temporal).
     Temporal,
+    /// What a byte does to the goals is learned, and the size that reaches them is taken, from an unknown start in about 8
+    /// windows: [`SelfTuning`](damon_core::control::goal::SelfTuning). The kernel has none like it.
+    SelfTuning,
 }
