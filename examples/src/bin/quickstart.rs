@@ -1,5 +1,5 @@
-//! The main job: watches 512 MiB of its own memory while threads use it, draws what was hot, and says how right that
-//! was and what it cost. Needs no privileges.
+//! The main job: watches 512 MiB of its own memory while threads use it, pages out what is cold, draws what was hot, and
+//! says how right that was and what it cost. Needs no privileges.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use damon_ops_vaddr::Own;
 use damos::Kdamond;
 use damos::clock::Clock;
 use damos::context::{Budget, Context};
+use examples::acting::Acting;
 use examples::heatmap::{self, Terminal, bytes};
 use examples::slowdown::{self, Slowdown};
 use examples::workload::{Mappings, Memory, Moves, Workload};
@@ -66,10 +67,11 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     args.svg.iter().chain(&args.png).try_for_each(|path| heatmap::writable(path))?;
     let mappings = Mappings::new().map_err(|e| format!("cannot map 512 MiB to watch: {e}; free some memory"))?;
-    let context = context(args, &mappings)?;
+    let mut context = context(args, &mappings)?;
 
     // A program at work, and the thread that watches it.
     let (clock, watched) = (Clock::new(), Duration::from_secs(args.seconds));
+    let acting = Acting::start(&mut context, mappings.shared.range(), clock)?;
     let start = clock.now();
     let phase = watched / (MOVES + 1);
     let lukewarm = 5 * Duration::from_millis(args.sampling);
@@ -77,7 +79,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let (found, snapshots) = mpsc::channel();
     let kdamond = Kdamond::spawn_with(context, move |context| drop(found.send(context.view().snapshot())))?;
     progress::wait("watching", watched);
-    let (health, capabilities) = kdamond.with(|context| (*context.health(), context.ops().capabilities()))?;
+    let look = |context: &mut Context<Own>| {
+        (*context.health(), context.ops().capabilities(), context.schemes().stats(0).unwrap_or_default())
+    };
+    let (health, capabilities, stats) = kdamond.with(look)?;
+    let acted = acting.report(stats);
     let elapsed = (clock.now() - start).as_secs_f64();
     let snapshots: Vec<_> = snapshots.try_iter().collect();
 
@@ -100,12 +106,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     // What was seen.
     let panels = mappings.panels();
-    let map = report::heatmap(panels.clone(), &snapshots, start);
+    let mut map = report::heatmap(panels.clone(), &snapshots, start);
+    acted.mark(&mut map, start);
     println!("{capabilities}\n\n{}", heatmap::render(&map, Terminal::stdout()));
     let title = format!("quickstart: access rate of 512 MiB over {} s", args.seconds);
     args.svg.iter().try_for_each(|path| heatmap::svg(&map, &title, path))?;
     args.png.iter().try_for_each(|path| heatmap::png(&map, &title, path))?;
-    println!("{}", report::hottest(&snapshots, &panels, 8));
+    println!("{acted}\n\n{}", report::hottest(&snapshots, &panels, 8));
     let [accessed, hot] = [0, 5_000].map(|rate| bytes(report::median(&snapshots, |s| s.working_set(Bp(rate)))));
     println!("working set size: {accessed} accessed at all, {hot} in half of the samples or more");
 

@@ -45,6 +45,9 @@ pub struct Mapping {
 pub struct HeatMap {
     mappings: Vec<Mapping>,
     columns: Vec<Column>,
+    marks: Vec<(Duration, AddrRange)>,
+    /// What a mark means.
+    marked: String,
 }
 
 #[derive(Clone, Debug)]
@@ -57,12 +60,18 @@ struct Column {
 impl HeatMap {
     /// An empty map with a panel for each of `mappings`.
     pub const fn new(mappings: Vec<Mapping>) -> Self {
-        Self { mappings, columns: Vec::new() }
+        Self { mappings, columns: Vec::new(), marks: Vec::new(), marked: String::new() }
     }
 
     /// Adds what was known of `regions` between two times after the start, which follow what was added before.
     pub fn push(&mut self, from: Duration, to: Duration, regions: impl IntoIterator<Item = (AddrRange, Cell)>) {
         self.columns.push(Column { from, to, regions: regions.into_iter().collect() });
+    }
+
+    /// Marks where something was done to memory, each at a time after the start; `what` it was is for the legend.
+    pub fn mark(&mut self, what: &str, marks: impl IntoIterator<Item = (Duration, AddrRange)>) {
+        self.marked = what.to_owned();
+        self.marks.extend(marks);
     }
 
     /// The panels.
@@ -92,6 +101,34 @@ impl HeatMap {
                 cells.iter().map(Mean::cell).collect()
             })
             .collect()
+    }
+}
+
+impl HeatMap {
+    /// The marks in `range` while something is drawn.
+    fn marks_in(&self, range: AddrRange) -> impl Iterator<Item = (Duration, AddrRange)> + '_ {
+        let time = self.time();
+        let marks = self.marks.iter().filter(move |m| m.0 < time);
+        marks.filter_map(move |&(at, marked)| Some((at, marked.intersection(range)?)))
+    }
+
+    /// Which cells of a [`grid`](Self::grid) are marked: those that a mark fills by half, or lies in whole.
+    fn marked(&self, range: AddrRange, columns: usize, rows: usize) -> Vec<Vec<bool>> {
+        let mut out = vec![vec![false; rows]; columns];
+        let (time, size) = (self.time().as_secs_f64(), range.size() as f64 / rows as f64);
+        for (at, mark) in self.marks_in(range) {
+            let column = ((at.as_secs_f64() / time * columns as f64) as usize).min(columns - 1);
+            let (start, end) = ((mark.start() - range.start()) as f64, (mark.end() - range.start()) as f64);
+            let enough = (size / 2.0).min(end - start);
+            for (row, marked) in out[column].iter_mut().enumerate().skip((start / size) as usize) {
+                let common = end.min((row + 1) as f64 * size) - start.max(row as f64 * size);
+                if common <= 0.0 {
+                    break;
+                }
+                *marked |= common >= enough;
+            }
+        }
+        out
     }
 }
 
@@ -195,6 +232,17 @@ pub(crate) mod tests {
             [[Cell::Rate(1.0), Cell::Rate(0.0)], [Cell::Rate(0.0), Cell::Rate(1.0)]]
         );
         assert_eq!(map.grid(range(0x1000, 0x2000), 1, 1), [[Cell::Rate(0.5)]]);
+    }
+
+    #[test]
+    fn a_mark_is_in_the_cells_that_it_fills_by_half_or_lies_in() {
+        let mut map = small();
+        let at = |s, start, end| (Duration::from_secs(s), range(start, end));
+        map.mark("done", [at(1, 0x1400, 0x1e00), at(3, 0x1100, 0x1180), at(3, 0x7000, 0x7800), at(4, 0x1000, 0x2000)]);
+        let (no, low, high) = ([false, false], [true, false], [false, true]);
+        assert_eq!(map.marked(range(0x1000, 0x2000), 4, 2), [no, [true, true], no, low]);
+        map.mark("done", [at(2, 0x1700, 0x2000)]);
+        assert_eq!(map.marked(range(0x1000, 0x2000), 4, 2)[2], high);
     }
 
     #[test]

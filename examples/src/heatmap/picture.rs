@@ -20,6 +20,9 @@ const TEXT: i32 = 15;
 const FRAME: RGBColor = RGBColor(60, 60, 60);
 const PAPER: RGBColor = RGBColor(225, 225, 225);
 const HATCH: RGBColor = RGBColor(140, 140, 140);
+const MARK: RGBColor = RGBColor(64, 224, 224);
+/// The width of a mark in pixels.
+const MARK_WIDTH: i32 = 4;
 
 struct Margin {
     left: i32,
@@ -86,6 +89,12 @@ fn draw<B: DrawingBackend>(map: &HeatMap, title: &str, area: &Area<B>) -> Drawn<
     }
     time_axis(area, map, Frame { left: MARGIN.left, top, right: MARGIN.left + width, bottom: top })?;
     legend(area)?;
+    if !map.marked.is_empty() {
+        let (right, y) = (MARGIN.left + width, top + 38);
+        let width = map.marked.len() as i32 * TEXT * 5 / 8;
+        fill(area, Frame { left: right - width - 12, top: y - 8, right: right - width - 8, bottom: y + 8 }, &MARK)?;
+        text(area, &map.marked, (right, y), HPos::Right, VPos::Center, TEXT)?;
+    }
     area.present()
 }
 
@@ -113,6 +122,13 @@ fn panel<B: DrawingBackend>(area: &Area<B>, map: &HeatMap, mapping: &Mapping, fr
             cell(area, run[0], Frame { left: x(i), top, right: x(i + 1), bottom })?;
             top = bottom;
         }
+    }
+    let time = map.time().as_secs_f64().max(f64::MIN_POSITIVE);
+    for (at, marked) in map.marks_in(mapping.range) {
+        let x = frame.left + (at.as_secs_f64() / time * width as f64) as i32;
+        let y = |addr: u64| frame.top + ((addr - mapping.range.start()) as f64 / size as f64 * height as f64) as i32;
+        let (top, right) = (y(marked.start()), (x + MARK_WIDTH).min(frame.right));
+        fill(area, Frame { left: x, top, right, bottom: y(marked.end()).max(top + 1) }, &MARK)?;
     }
     outline(area, frame)?;
     let step = (size / (height as u64 / 45).max(1)).next_power_of_two();
@@ -213,10 +229,21 @@ mod tests {
     #[test]
     fn a_picture_names_mappings_units_and_what_is_unseen() {
         let path = std::env::temp_dir().join(format!("damon-heatmap-{}.svg", std::process::id()));
-        svg(&small(), "a title", &path).unwrap();
+        let mut map = small();
+        map.mark("paged out", [(std::time::Duration::from_secs(1), map.mappings()[0].range)]);
+        svg(&map, "a title", &path).unwrap();
         let drawn = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        for word in ["a title", "heap: 4 KiB at 0x1000", "file: 4 KiB at 0x8000", "(s)", "unseen", "access rate"] {
+        for word in [
+            "a title",
+            "heap: 4 KiB at 0x1000",
+            "file: 4 KiB at 0x8000",
+            "(s)",
+            "unseen",
+            "access rate",
+            "paged out",
+            "#40E0E0",
+        ] {
             assert!(drawn.contains(word), "{word}");
         }
     }

@@ -7,6 +7,7 @@ use super::{Cell, HeatMap, bytes, palette, time_ticks};
 
 const UNSEEN: char = '/';
 const UNMAPPED: char = '~';
+const MARK: char = 'v';
 /// Room for an offset, left of each row.
 const MARGIN: usize = 11;
 
@@ -44,17 +45,18 @@ pub fn render(map: &HeatMap, terminal: Terminal) -> String {
         let _ = writeln!(out, "{}: {} at {:#x}", mapping.name, bytes(mapping.range.size()), mapping.range.start());
         let (size, rows) = (mapping.range.size(), mapping.range.size().div_ceil(row_bytes));
         let grid = map.grid(mapping.range, width, rows as usize);
+        let marked = map.marked(mapping.range, width, rows as usize);
         for row in 0..rows as usize {
             let label = if row % 4 == 0 { bytes(row as u64 * (size / rows)) } else { String::new() };
             let _ = write!(out, "{label:>MARGIN$}|");
             let mut pen = Pen::new(terminal.colour);
-            grid.iter().for_each(|column| pen.put(&mut out, column[row]));
+            grid.iter().zip(&marked).for_each(|(column, marked)| pen.put(&mut out, column[row], marked[row]));
             pen.lift(&mut out);
             out.push_str("|\n");
         }
     }
     time_axis(&mut out, map, width);
-    legend(&mut out, terminal.colour);
+    legend(&mut out, map, terminal.colour);
     out
 }
 
@@ -78,15 +80,20 @@ fn time_axis(out: &mut String, map: &HeatMap, width: usize) {
     let _ = writeln!(out, "{}", line.trim_end());
 }
 
-fn legend(out: &mut String, colour: bool) {
+fn legend(out: &mut String, map: &HeatMap, colour: bool) {
     out.push_str("access rate 0 ");
     let mut pen = Pen::new(colour);
-    (0..10).for_each(|step| pen.put(out, Cell::Rate(step as f32 / 9.0)));
+    (0..10).for_each(|step| pen.put(out, Cell::Rate(step as f32 / 9.0), false));
     pen.lift(out);
     out.push_str(" 1   ");
-    (0..3).for_each(|_| pen.put(out, Cell::Unseen));
+    (0..3).for_each(|_| pen.put(out, Cell::Unseen, false));
     pen.lift(out);
     out.push_str(" unseen: reads are invisible here\n");
+    if !map.marked.is_empty() {
+        pen.put(out, Cell::Rate(0.0), true);
+        pen.lift(out);
+        let _ = writeln!(out, " {}", map.marked);
+    }
 }
 
 /// Writes cells, and says a colour only where it changes.
@@ -101,6 +108,8 @@ struct Pen {
 enum Colour {
     Ink(u8),
     Paper(u8),
+    /// The ink of marks, on paper.
+    Mark(u8),
 }
 
 impl Pen {
@@ -108,7 +117,7 @@ impl Pen {
         Self { colour, now: None }
     }
 
-    fn put(&mut self, out: &mut String, cell: Cell) {
+    fn put(&mut self, out: &mut String, cell: Cell, marked: bool) {
         let (ink, colour) = match cell {
             Cell::Rate(rate) => {
                 let step = palette::step(rate);
@@ -117,9 +126,15 @@ impl Pen {
             Cell::Unseen => (UNSEEN, Colour::Ink(245)),
             Cell::Unmapped => (UNMAPPED, Colour::Ink(240)),
         };
+        let (ink, colour) = match colour {
+            Colour::Paper(paper) if marked => (MARK, Colour::Mark(paper)),
+            _ if marked => (MARK, colour),
+            _ => (ink, colour),
+        };
         if self.colour && self.now != Some(colour) {
             let _ = match colour {
                 Colour::Paper(n) => write!(out, "\x1b[48;5;{n}m"),
+                Colour::Mark(n) => write!(out, "\x1b[38;5;255;48;5;{n}m"),
                 Colour::Ink(n) => write!(out, "\x1b[0;38;5;{n}m"),
             };
             self.now = Some(colour);
@@ -170,6 +185,18 @@ access rate 0  .:-=+*#%@ 1   /// unseen: reads are invisible here
         let lines: Vec<_> = drawn.lines().collect();
         assert_eq!(lines[2], "        0 B|\x1b[48;5;226m  \x1b[48;5;53m  \x1b[0m|");
         assert_eq!(lines[5], "        0 B|\x1b[0;38;5;245m////\x1b[0m|");
+    }
+
+    #[test]
+    fn marks_stand_over_the_cells_and_in_the_legend() {
+        let mut map = small();
+        map.mark("marked cold", [(std::time::Duration::from_secs(2), map.mappings()[0].range)]);
+        let terminal = Terminal { width: 33, rows: 4, colour: false };
+        let drawn = render(&map, terminal);
+        assert!(drawn.contains("        0 B|@@@@@@@@@@v         |\n"), "{drawn}");
+        assert!(drawn.ends_with("here\nv marked cold\n"), "{drawn}");
+        let drawn = render(&map, Terminal { colour: true, ..terminal });
+        assert!(drawn.contains("\x1b[38;5;255;48;5;53mv\x1b[48;5;53m "), "{drawn:?}");
     }
 
     #[test]
