@@ -1,4 +1,5 @@
 //! A context that acts on what it sees.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
