@@ -3,6 +3,10 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each test binary makes its part of these calls")]
+#[path = "own/raw.rs"]
+mod raw;
+
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -385,8 +389,7 @@ fn a_failure_half_way_is_typed_with_its_range_and_the_rest_is_done() {
     let _turn = turn();
     let (_own, mut actor, memory) = watched(false, 4 * HUGE, true);
     let locked = part(memory.range(), 600, 2);
-    // SAFETY: it changes no content.
-    assert_eq!(unsafe { libc::mlock(locked.start() as usize as *const _, locked.size() as usize) }, 0);
+    raw::lock_in_memory(locked).unwrap();
     let done = actor.apply(TARGET, memory.range(), &plain(Action::Cold));
     assert_eq!((done.size, done.filter_passed), (3 * HUGE, 4 * HUGE));
     assert!(!done.took.is_zero());
@@ -422,19 +425,11 @@ fn what_cannot_be_done_says_why_when_it_is_asked() {
 fn a_child_is_refused_and_nothing_is_done() {
     let _turn = turn();
     let (own, mut actor, memory) = watched(true, HUGE, true);
-    // SAFETY: the child allocates nothing that another thread may have locked beyond what glibc makes safe, and exits.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
+    let status = raw::in_child(|| {
         let done = actor.apply(TARGET, memory.range(), &plain(Action::Cold));
         let refused = matches!(done.error, Some(ActError::Forked(_))) && done.size == 0;
-        let refused = refused && matches!(own.actor(), Err(ActError::Forked(_)));
-        // SAFETY: it ends the child without the parent's exit handlers.
-        unsafe { libc::_exit(i32::from(!refused)) };
-    }
-    let mut status = -1;
-    // SAFETY: `pid` is our child.
-    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        i32::from(!(refused && matches!(own.actor(), Err(ActError::Forked(_)))))
+    });
     assert_eq!(status, 0);
 }
 
