@@ -7,6 +7,7 @@ use core::time::Duration;
 use damon_core::control::priority::{self, Histogram, Standing};
 use damon_core::{Action, AddrRange, Applied, ApplyOps, Attrs, Editor, Instant, Metrics, Monitor, Region, TargetId};
 
+use super::eligible::Eligible;
 use super::filter::{self, Verdict};
 use super::share::Portion;
 use super::{Outcome, Running, Schemes, Tried, own_interval};
@@ -79,6 +80,7 @@ impl Schemes {
             // Who was to be gone on with may have left, or have nothing mapped any more.
             s.running.quota.resume = s.running.quota.resume.filter(|(target, _)| targets.contains(target));
             s.running.look_back(now, &s.bounds, targets, monitor);
+            let metrics = &mut Eligible::new(s, targets, monitor, actor, metrics);
             s.running.prepare(now, &s.bounds, targets, monitor, metrics, histogram);
         }
         let mut pass = Pass {

@@ -3,6 +3,7 @@
 //! Counterpart: `kdamond_apply_schemes` (`mm/damon/core.c`, Linux 7.3).
 
 mod apply;
+mod eligible;
 mod error;
 mod filter;
 mod first;

@@ -43,11 +43,11 @@ impl Quota {
         u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Are they the same, whatever the goals' values are at the moment?
+    /// Are they the same, whatever the goals' values are and shall be at the moment?
     pub(super) fn same_limits(&self, other: &Self) -> bool {
-        let targets = |q: &Self| q.goals.iter().map(|g| (g.metric, g.target_value)).collect::<Vec<_>>();
+        let metrics = |q: &Self| q.goals.iter().map(|g| g.metric).collect::<Vec<_>>();
         Self { goals: Vec::new(), ..self.clone() } == Self { goals: Vec::new(), ..other.clone() }
-            && targets(self) == targets(other)
+            && metrics(self) == metrics(other)
     }
 }
 
