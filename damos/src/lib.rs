@@ -1,14 +1,24 @@
-//! Drives a DAMON monitor: the step loop, and the worker thread around it.
+//! DAMOS, the operation schemes of DAMON, and what drives a monitor: the step loop and the worker thread.
 //!
-//! [`damon_core::Monitor`] counts; this crate decides when. [`Context`] is the one loop as a value: it ends and
-//! begins sampling windows, tries again where the backend asks for it, and keeps monitoring within a CPU budget.
-//! Anything may drive it: [`Kdamond`] is a thread that does, an async task or a simulation are others.
+//! [`damon_core::Monitor`] counts; this crate decides when, and what to do about it. [`Context`] is the one loop as a value:
+//! it ends and begins sampling windows, applies [schemes](scheme), tries again where the backend asks for it, and keeps
+//! monitoring within a CPU budget. Anything may drive it: [`Kdamond`] is a thread that does, an async task or a
+//! simulation are others.
 //!
 //! ```text
 //!   Kdamond ──┐
 //!   async task ──▶ Context::step(now, cpu used) ──▶ when to step again
-//!   simulation ─┘    end window · look · keep the budget · begin window
+//!   simulation ─┘    end window · apply schemes · look · keep the budget · begin window
 //! ```
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`scheme`] | what a person writes: patterns, actions, quotas, goals, watermarks, filters |
+//! | [`engine`] | schemes at work: [`Schemes`](engine::Schemes) applies them, and knows what happened |
+//! | [`preset`] | proactive reclaim, LRU sorting, statistics: the kernel's modules |
+//! | [`context`] | monitor, backend and schemes as one value to step |
+//! | [`runner`] | the thread |
+//! | `config` | damo's JSON, in and out (feature `config`) |
 //!
 //! ```
 //! use damon_core::{Attrs, Monitor};
@@ -24,7 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The feature `config` (off by default) reads and writes the configurations of damo.
+//! Features, off by default: `config`, and `tracing`, which makes an event of each action.
 #![forbid(unsafe_code)]
 
 pub mod clock;
