@@ -80,7 +80,8 @@ impl Schemes {
             // Who was to be gone on with may have left, or have nothing mapped any more.
             s.running.quota.resume = s.running.quota.resume.filter(|(target, _)| targets.contains(target));
             s.running.look_back(now, &s.bounds, targets, monitor);
-            let metrics = &mut Eligible::new(s, targets, monitor, actor, metrics);
+            let goals = &s.running.scheme.quota.goals;
+            let metrics = &mut Eligible::new(goals, &s.bounds, monitor, actor, metrics);
             s.running.prepare(now, &s.bounds, targets, monitor, metrics, histogram);
         }
         let mut pass = Pass {
@@ -205,13 +206,6 @@ impl Running {
             self.quota.stop_at(target, None);
         }
         skip
-    }
-}
-
-impl Bounds {
-    /// Is a region with the count `n` within them?
-    pub(super) fn hold(&self, r: &Region, n: u32) -> bool {
-        self.nr_accesses.contains(&n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
     }
 }
 

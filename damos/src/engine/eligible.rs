@@ -6,7 +6,8 @@ use damon_core::{
     Action, AddrRange, ApplyOps, Bp, Dest, Metric, MetricError, Metrics, Monitor, NodeId, Request, TargetId,
 };
 
-use super::apply::Due;
+use crate::scheme::Goal;
+use crate::scheme::pattern::Bounds;
 
 /// Metrics that know it from who acts: to be on a node is what a migration there has in effect. All others, and it too
 /// where the actor cannot tell, come from those underneath.
@@ -19,18 +20,17 @@ pub(super) struct Eligible<'a, A: ?Sized, M: ?Sized> {
 
 impl<'a, A: ApplyOps + ?Sized, M: Metrics + ?Sized> Eligible<'a, A, M> {
     pub(super) fn new(
-        due: &Due<'_>,
-        targets: &[TargetId],
+        goals: &[Goal],
+        bounds: &Bounds,
         monitor: &Monitor,
         actor: &'a mut A,
         metrics: &'a mut M,
     ) -> Self {
         let mut regions = Vec::new();
-        let goals = &due.running.scheme.quota.goals;
         if goals.iter().any(|g| matches!(g.metric, Metric::NodeEligibleMemBp(_))) {
             let view = monitor.view();
-            for t in view.targets().iter().filter(|t| targets.contains(&t.id())) {
-                let fits = t.regions().iter().filter(|r| due.bounds.hold(r, view.moving_sum(r)));
+            for t in view.targets() {
+                let fits = t.regions().iter().filter(|r| bounds.hold(r, view.moving_sum(r)));
                 regions.extend(fits.map(|r| (t.id(), r.range())));
             }
         }

@@ -3,7 +3,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use damon_core::Attrs;
+use damon_core::{Attrs, Region};
 
 /// Regions whose size, access frequency and age are all within these bounds. The default is all of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,13 @@ pub(crate) struct Bounds {
     pub(crate) size: RangeInclusive<u64>,
     pub(crate) nr_accesses: RangeInclusive<u32>,
     pub(crate) age: RangeInclusive<u32>,
+}
+
+impl Bounds {
+    /// Is a region with the count `n` within them?
+    pub(crate) fn hold(&self, r: &Region, n: u32) -> bool {
+        self.nr_accesses.contains(&n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
+    }
 }
 
 impl AccessPattern {
