@@ -238,7 +238,9 @@ fn collapsing_takes_whole_blocks_even_while_they_are_armed_and_watching_goes_on(
     let mut window: Vec<_> = (0..4).map(|block| Sample::new(TARGET, start + block * HUGE + 7 * PAGE)).collect();
     own.arm(&window).unwrap();
     assert_eq!(apply(&mut actor, range, &plain(Action::Collapse)), (2 * HUGE, range.size()));
-    assert_eq!(actor.verify(TARGET, memory.range(), &plain(Action::Collapse)).unwrap(), Some(2 * HUGE));
+    // Of those beside them the kernel may have collapsed some by itself: huge pages were advised.
+    let whole = part(memory.range(), 512, 1024);
+    assert_eq!(actor.verify(TARGET, whole, &plain(Action::Collapse)).unwrap(), Some(2 * HUGE));
     assert!(memory.is_intact());
     own.check(&mut window, &Want::new(true, &[])).unwrap();
     // Armed anew, a write in a collapsed block shows, and nothing where nothing was written.
