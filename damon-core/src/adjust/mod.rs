@@ -43,6 +43,11 @@ pub(crate) trait Adjuster: fmt::Debug + Send + Sync {
     /// Targets, ranges or limits are new: cuts regions that are too large now.
     fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]);
 
+    /// The granule is new: moves the ends of a target's regions to multiples of it, which may leave nothing of some.
+    fn realign(&mut self, target: &mut Target, granule: u64) {
+        target.realign(granule);
+    }
+
     /// Cuts regions of a target in two.
     fn cut(&mut self, target: &mut Target, cuts: &[Cut]) {
         target.cut(cuts);

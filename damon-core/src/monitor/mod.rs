@@ -159,7 +159,8 @@ impl Monitor {
             self.targets.iter_mut().for_each(|t| t.set_probed(probed));
         }
         if old.granule != new.granule {
-            self.targets.iter_mut().for_each(|t| t.realign(old.granule.max(new.granule)));
+            let granule = old.granule.max(new.granule);
+            self.targets.iter_mut().for_each(|t| self.adjuster.realign(t, granule));
         }
         // Limits may cut, and a granule may move the ends of ranges: both are done with the next look at the ranges.
         self.update_due = Instant::ZERO;

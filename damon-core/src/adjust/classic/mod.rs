@@ -127,6 +127,16 @@ impl Adjuster for Classic {
         fit::refit(target);
     }
 
+    fn realign(&mut self, target: &mut Target, granule: u64) {
+        self.highest.even = false;
+        target.realign(granule);
+    }
+
+    fn forget(&mut self, target: &mut Target) {
+        self.highest.even = false;
+        target.forget();
+    }
+
     fn join(&mut self, target: &mut Target, left: usize) {
         target.join(left);
         self.joined = true;

@@ -55,6 +55,10 @@ impl Adjuster for Halves {
         self.starts.insert(t.id(), t.regions.iter().map(|r| r.start).collect());
     }
     fn limit_sizes(&mut self, _: &Attrs, _: &mut [Target]) {}
+    fn realign(&mut self, t: &mut Target, granule: u64) {
+        t.realign(granule);
+        self.starts.insert(t.id(), t.regions.iter().map(|r| r.start).collect());
+    }
     fn cut(&mut self, t: &mut Target, cuts: &[Cut]) {
         let starts = self.starts.entry(t.id()).or_default();
         for (made, cut) in cuts.iter().enumerate() {
@@ -91,6 +95,14 @@ fn another_adjuster_drives_the_monitor_and_sees_every_edit() {
     now = now + update;
     aggregations(&mut m, &mut ops, &mut now, 2);
     assert_invariants(&m);
+
+    // Mid-aggregation, so that the next draw comes before the next look at the ranges.
+    let _ = window(&mut m, &mut ops, &mut now);
+    let update = m.attrs().spec().update;
+    m.edit(T).unwrap().cut(0, 12_288).unwrap();
+    m.commit(attrs(|s| (s.granule, s.update) = (MIB, update)));
+    let _ = window(&mut m, &mut ops, &mut now);
+    assert!(regions(&m).iter().all(|r| r.start % MIB == 0));
 }
 
 #[test]

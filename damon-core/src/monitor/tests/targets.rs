@@ -61,6 +61,29 @@ fn all_targets_gone_and_a_new_one_mid_aggregation_is_watched() {
 }
 
 #[test]
+fn the_count_of_a_target_that_left_steers_nothing() {
+    let mut m = monitor(attrs(|s| (s.min_nr_regions, s.update) = (4, Duration::from_secs(1_000))));
+    m.add_target(TargetSpec::new(ID(1)));
+    let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
+    ops.spans.insert(ID(1), vec![span(64 * MIB, 72 * MIB, Sees::Accesses)]);
+    aggregations(&mut m, &mut ops, &mut now, 1);
+    // The target that leaves is hit in all windows but one; in that one a part of the other is.
+    let _ = window(&mut m, &mut ops, &mut now);
+    let part = m.targets[1].regions[0];
+    assert!(m.targets[1].regions.len() > 1);
+    ops.hot = Some(part.start..part.end).into_iter().collect();
+    let _ = window(&mut m, &mut ops, &mut now);
+    ops.hot = Some(0..64 * MIB).into_iter().collect();
+    for _ in 2..19 {
+        let _ = window(&mut m, &mut ops, &mut now);
+    }
+    m.remove_target(T);
+    aggregations(&mut m, &mut ops, &mut now, 1);
+    let counts: Vec<_> = regions(&m).iter().map(|r| r.nr_accesses).collect();
+    assert!(counts.contains(&1) && counts.contains(&0), "merged by a tenth of 19: {counts:?}");
+}
+
+#[test]
 fn what_stays_mapped_keeps_its_history_and_new_bytes_start_without() {
     let mut m = monitor(Attrs::default());
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
