@@ -141,6 +141,8 @@ fn the_latest_snapshot_does_not_wait_for_a_closure_that_runs() {
         });
         running.recv_timeout(LONG).unwrap();
         assert!(kdamond.latest().is_some());
+        // Longer than a window, so that one ends while the closure runs.
+        thread::sleep(30 * MS);
         release.send(()).unwrap();
     });
     assert!(kdamond.stop().unwrap().health().late_windows >= 1, "the window that it held up");
