@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use damon_core::{AddrRange, Extent, PageFilter, Probe, Sample, Seen, passes};
 
-use super::error::OwnError;
+use super::error::IoAt;
 use super::method::{Armed, HugePages, Method, plan, seen};
 use super::stats::Stats;
 use crate::linux::Page;
@@ -36,6 +36,22 @@ pub(crate) struct Engine {
     protects: Vec<AddrRange>,
     failed: Vec<AddrRange>,
     regions: [ScanRegion; 64],
+}
+
+/// What samples lie in: a range of one kind of memory, watched in one way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground {
+    pub(crate) method: Method,
+    pub(crate) range: AddrRange,
+    /// The memory belongs to a file, a memfd or shmem: reading a page that is not in the page table maps it as it is.
+    pub(crate) file: bool,
+}
+
+impl Ground {
+    /// The own process's memory, which is shared where the method zaps and private anonymous elsewhere.
+    pub(crate) const fn own(method: Method, range: AddrRange) -> Self {
+        Self { method, range, file: method.is_for_shared() }
+    }
 }
 
 /// Memory that may be zapped, and which of its blocks were huge pages when they were last seen.
@@ -72,16 +88,16 @@ impl Engine {
         }
     }
 
-    /// Arms `samples`, which lie in `range`, and appends to `out` what was armed for each. True if any page is no longer
+    /// Arms `samples`, which lie in `ground`, and appends to `out` what was armed for each. True if any page is no longer
     /// registered.
     pub(crate) fn arm(
         &mut self,
-        method: Method,
-        range: AddrRange,
+        ground: Ground,
         mut shared: Option<&mut Shared>,
         samples: &[Sample],
         out: &mut Vec<Armed>,
-    ) -> Result<bool, OwnError> {
+    ) -> Result<bool, IoAt> {
+        let Ground { method, range, file } = ground;
         let mut lost = false;
         for (n, batch) in samples.chunks(BATCH).enumerate() {
             let first = out.len();
@@ -93,7 +109,7 @@ impl Engine {
                 let block = Extent::of(self.huge).start(sample.addr);
                 let was_huge = shared.as_ref().is_some_and(|s| s.huge_blocks.contains(&block));
                 lost |= method.mode() == Some(Mode::Wp) && !page.any(Page::WP_ALLOWED);
-                let mut step = plan(method, page, was_huge, self.huge_pages);
+                let mut step = plan(method, page, file, was_huge, self.huge_pages);
                 if let Some(shared) = shared.as_mut().filter(|_| page.any(Page::PRESENT)) {
                     if page.any(Page::HUGE) {
                         shared.huge_blocks.insert(block);
@@ -128,7 +144,7 @@ impl Engine {
             }
             if let Some(shared) = shared.as_ref().filter(|_| !self.zaps.is_empty()) {
                 let calls = shared.zappable.zap(&self.zapper, &self.zaps);
-                self.stats.syscalls += u64::from(calls.map_err(OwnError::io("zap", self.zaps.first()))?);
+                self.stats.syscalls += u64::from(calls.map_err(IoAt::of("zap", self.zaps.first()))?);
             }
             lost |= self.protect(method, batch, &mut out[first..])?;
         }
@@ -136,7 +152,7 @@ impl Engine {
     }
 
     /// Protects what was collected. Where a registration is gone the samples are not armed, and true is returned.
-    fn protect(&mut self, method: Method, batch: &[Sample], out: &mut [Armed]) -> Result<bool, OwnError> {
+    fn protect(&mut self, method: Method, batch: &[Sample], out: &mut [Armed]) -> Result<bool, IoAt> {
         let Some(mode) = method.mode() else { return Ok(false) };
         let Some(uffd) = self.uffd(mode).cloned() else { return Ok(false) };
         self.failed.clear();
@@ -144,7 +160,7 @@ impl Engine {
             self.stats.syscalls += 1;
             match uffd.protect(range, mode) {
                 Ok(()) => {}
-                Err(e) if OwnError::is_transient(&e) => return Err(OwnError::io("protect", Some(&range))(e)),
+                Err(e) if IoAt::is_transient(&e) => return Err(IoAt::of("protect", Some(&range))(e)),
                 Err(_) => self.failed.push(range),
             }
         }
@@ -159,15 +175,10 @@ impl Engine {
         Ok(!self.failed.is_empty())
     }
 
-    /// Fills in what was seen of `samples`, which lie in `range` and of which `armed` was armed. True if any page is
+    /// Fills in what was seen of `samples`, which lie in `ground` and of which `armed` was armed. True if any page is
     /// not what it was when it was armed.
-    pub(crate) fn check(
-        &mut self,
-        method: Method,
-        range: AddrRange,
-        samples: &mut [Sample],
-        armed: &[Armed],
-    ) -> Result<bool, OwnError> {
+    pub(crate) fn check(&mut self, ground: Ground, samples: &mut [Sample], armed: &[Armed]) -> Result<bool, IoAt> {
+        let Ground { method, range, .. } = ground;
         self.look(method, range, samples)?;
         let mut lost = false;
         for ((sample, &armed), &page) in samples.iter_mut().zip(armed).zip(&self.pages) {
@@ -185,22 +196,15 @@ impl Engine {
     }
 
     /// Fills in which probes the pages of `samples`, looked at before or not, pass.
-    pub(crate) fn probe(
-        &mut self,
-        method: Method,
-        range: AddrRange,
-        samples: &mut [Sample],
-        probes: &[Probe],
-    ) -> Result<(), OwnError> {
-        self.look(method, range, samples)?;
-        let anon = !method.is_for_shared();
+    pub(crate) fn probe(&mut self, ground: Ground, samples: &mut [Sample], probes: &[Probe]) -> Result<(), IoAt> {
+        self.look(ground.method, ground.range, samples)?;
         for (sample, &page) in samples.iter_mut().zip(&self.pages) {
             let size = if page.any(Page::HUGE) { self.huge } else { self.page };
             for (i, probe) in probes.iter().enumerate() {
                 // What cannot be known here is true of no page, whichever way it is asked.
                 let known = |p| matches!(p, PageFilter::Anon | PageFilter::HugepageSize { .. });
                 let has = |p| match p {
-                    PageFilter::Anon => anon,
+                    PageFilter::Anon => !ground.file,
                     PageFilter::HugepageSize { min, max } => (min..=max).contains(&size),
                     _ => false,
                 };
@@ -212,7 +216,7 @@ impl Engine {
     }
 
     /// Finds out about the page of each sample.
-    fn look(&mut self, method: Method, range: AddrRange, samples: &[Sample]) -> Result<(), OwnError> {
+    fn look(&mut self, method: Method, range: AddrRange, samples: &[Sample]) -> Result<(), IoAt> {
         self.pages.clear();
         self.pages.resize(samples.len(), Page::UNMAPPED);
         let mut from = 0;
@@ -224,7 +228,7 @@ impl Engine {
             let start = self.page_of(samples[from].addr);
             let end = self.page_of(samples[to - 1].addr) + self.page;
             if let Some(run) = AddrRange::new(start, end).and_then(|run| run.intersection(range)) {
-                let error = OwnError::io("look at", Some(&run));
+                let error = IoAt::of("look at", Some(&run));
                 match method {
                     Method::Zap => self.look_by_word(run, samples, from..to).map_err(error)?,
                     _ => self.look_by_scan(method, run, samples, from..to).map_err(error)?,
@@ -282,7 +286,7 @@ impl Engine {
 
     /// How exactly zapping alone sees the page at `addr`: not at all if the sample `before` shares its block; in a blur
     /// if a neighbour is missing, whose reads would bring this page back too.
-    fn exactness(&mut self, range: AddrRange, addr: u64, before: Option<(u64, Armed)>) -> Result<Armed, OwnError> {
+    fn exactness(&mut self, range: AddrRange, addr: u64, before: Option<(u64, Armed)>) -> Result<Armed, IoAt> {
         let block = Extent::of(FAULT_AROUND);
         if let Some((before, armed)) = before.filter(|b| block.start(b.0) == block.start(addr)) {
             return Ok(if self.page_of(before) == self.page_of(addr) { armed } else { Armed::No });
@@ -296,7 +300,7 @@ impl Engine {
         let n = ((FAULT_AROUND / self.page) as usize).clamp(1, words.len());
         self.stats.syscalls += 1;
         let look = self.pagemap.read(block.start(addr), &mut words[..n]);
-        look.map_err(OwnError::io("look at", Some(&range)))?;
+        look.map_err(IoAt::of("look at", Some(&range)))?;
         let own = ((addr - block.start(addr)) / self.page) as usize;
         let missing = words[..n].iter().enumerate().any(|(i, page)| i != own && !page.any(Page::PRESENT));
         Ok(if missing { Armed::Blurred } else { Armed::Page })

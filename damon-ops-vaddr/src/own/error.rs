@@ -131,15 +131,32 @@ pub enum OwnError {
     },
 }
 
-impl OwnError {
-    pub(crate) fn io(what: &'static str, at: Option<&AddrRange>) -> impl FnOnce(io::Error) -> Self {
+/// A system call about a range failed.
+#[derive(Debug)]
+pub(crate) struct IoAt {
+    /// What was to be done.
+    pub(crate) what: &'static str,
+    /// Where: the first range, if there are several.
+    pub(crate) at: String,
+    /// Why not.
+    pub(crate) source: io::Error,
+}
+
+impl IoAt {
+    pub(crate) fn of(what: &'static str, at: Option<&AddrRange>) -> impl FnOnce(io::Error) -> Self {
         let at = at.copied();
-        move |source| Self::Io { what, at: at.map_or_else(String::new, |r| r.to_string()), source }
+        move |source| Self { what, at: at.map_or_else(String::new, |r| r.to_string()), source }
     }
 
     /// Is it worth another try: interrupted, busy, out of memory?
     pub(crate) fn is_transient(e: &io::Error) -> bool {
         use io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
         matches!(e.kind(), Interrupted | WouldBlock | OutOfMemory)
+    }
+}
+
+impl From<IoAt> for OwnError {
+    fn from(IoAt { what, at, source }: IoAt) -> Self {
+        Self::Io { what, at, source }
     }
 }

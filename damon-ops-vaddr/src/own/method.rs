@@ -103,8 +103,9 @@ const fn step(armed: Armed, zap: bool, protect: bool) -> Step {
     Step { armed, zap, protect }
 }
 
-/// What arming `page` takes. `was_huge`: its block was a huge page when it was last in the page table.
-pub(crate) fn plan(method: Method, page: Page, was_huge: bool, huge_pages: HugePages) -> Step {
+/// What arming `page` takes. `file`: it belongs to one. `was_huge`: its block was a huge page when it was last in the
+/// page table.
+pub(crate) fn plan(method: Method, page: Page, file: bool, was_huge: bool, huge_pages: HugePages) -> Step {
     let huge = page.all(Page::HUGE | Page::PRESENT);
     let there = page.any(Page::PRESENT | Page::SWAPPED);
     let written = page.any(Page::WRITTEN);
@@ -118,7 +119,8 @@ pub(crate) fn plan(method: Method, page: Page, was_huge: bool, huge_pages: HugeP
         Method::Zap => step(Armed::Page, page.any(Page::PRESENT), false),
         Method::WpAsync if huge && huge_pages == HugePages::Keep => step(Armed::No, false, false),
         Method::WpAsync if huge => step(Armed::Block, false, written),
-        Method::WpAsync if there => step(Armed::Page, false, written),
+        // Reading a missing page of a file would map it unprotected: it gets a marker.
+        Method::WpAsync if there || file => step(Armed::Page, false, written),
         // Always, although it may be protected: it fails where the registration is gone, which a scan does not show.
         Method::RwpAsync if huge => step(Armed::Block, false, true),
         Method::RwpAsync if there => step(Armed::Page, false, true),
@@ -192,7 +194,7 @@ mod tests {
             (Method::WpAsync, page(WP | Page::WRITTEN)),
             (Method::RwpAsync, page(0)),
         ] {
-            let s = plan(method, idle, false, KEEP);
+            let s = plan(method, idle, false, false, KEEP);
             assert!(!s.zap && !s.protect && s.armed != Armed::No, "{method}");
             assert_eq!(seen(method, s.armed, idle), Seen::Idle, "{method}");
         }
@@ -203,7 +205,7 @@ mod tests {
         for bits in 0..1 << 10 {
             for method in [Method::WpAsync, Method::RwpAsync] {
                 for huge in [HugePages::Keep, HugePages::Split] {
-                    assert!(!plan(method, page(bits), true, huge).zap);
+                    assert!(!plan(method, page(bits), false, true, huge).zap);
                 }
             }
         }
@@ -226,7 +228,7 @@ mod tests {
         }
         for method in [Method::ZapTracked, Method::WpAsync] {
             let lost = page(Page::PRESENT | Page::WRITTEN);
-            assert_eq!(plan(method, lost, false, KEEP).armed, Armed::No, "{method}");
+            assert_eq!(plan(method, lost, false, false, KEEP).armed, Armed::No, "{method}");
             assert_eq!(seen(method, Armed::Page, lost), Seen::Unknown, "{method}");
         }
         assert_eq!(seen(Method::RwpAsync, Armed::Empty, page(Page::PRESENT)), Seen::Unknown);
@@ -235,13 +237,20 @@ mod tests {
     #[test]
     fn huge_pages_are_not_split_unless_asked() {
         let huge = page(WP | Page::PRESENT | Page::HUGE | Page::WRITTEN);
-        assert_eq!(plan(Method::WpAsync, huge, false, KEEP), step(Armed::No, false, false));
-        assert_eq!(plan(Method::WpAsync, huge, false, HugePages::Split), step(Armed::Block, false, true));
-        assert_eq!(plan(Method::RwpAsync, huge, false, KEEP), step(Armed::Block, false, true));
-        assert_eq!(plan(Method::ZapTracked, huge, false, KEEP), step(Armed::Block, true, false));
+        assert_eq!(plan(Method::WpAsync, huge, false, false, KEEP), step(Armed::No, false, false));
+        assert_eq!(plan(Method::WpAsync, huge, false, false, HugePages::Split), step(Armed::Block, false, true));
+        assert_eq!(plan(Method::RwpAsync, huge, false, false, KEEP), step(Armed::Block, false, true));
+        assert_eq!(plan(Method::ZapTracked, huge, false, false, KEEP), step(Armed::Block, true, false));
         // Once zapped it looks empty, and must not get a marker.
         let empty = page(WP | Page::WRITTEN);
-        assert_eq!(plan(Method::ZapTracked, empty, true, KEEP), step(Armed::Block, false, false));
+        assert_eq!(plan(Method::ZapTracked, empty, true, true, KEEP), step(Armed::Block, false, false));
+    }
+
+    #[test]
+    fn a_missing_page_of_a_file_is_marked_before_a_read_can_map_it() {
+        let missing = page(WP | Page::WRITTEN);
+        assert_eq!(plan(Method::WpAsync, missing, true, false, KEEP), step(Armed::Page, false, true));
+        assert_eq!(plan(Method::WpAsync, missing, false, false, KEEP), step(Armed::Empty, false, false));
     }
 
     #[test]

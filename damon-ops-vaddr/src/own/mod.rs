@@ -4,12 +4,13 @@
 
 mod act;
 mod capabilities;
-mod engine;
-mod error;
-mod method;
+pub(crate) mod engine;
+pub(crate) mod error;
+pub(crate) mod method;
 mod probe;
 mod stats;
 mod watch;
+pub(crate) mod window;
 
 use std::path::Path;
 
@@ -18,11 +19,13 @@ use damon_core::{AddrRange, Fault, Ops, Sample, Sees, Space, Span, TargetId, Wan
 use act::Known;
 pub use act::{ActError, OwnActor};
 pub use capabilities::{Capabilities, MethodReport, Outcome, Watched};
-use engine::{Engine, Shared};
+use engine::{Engine, Ground, Shared};
+use error::IoAt;
 pub use error::{Forked, NothingWorks, OpenError, OwnError, WatchError};
 use method::Armed;
 pub use method::{HugePages, Method};
 pub use stats::Stats;
+use window::Window;
 
 use crate::linux::{Mapping, MapsError, huge_page_size};
 use crate::sys::{Pagemap, Zapper, page_size};
@@ -64,9 +67,7 @@ pub struct Own {
     known: Known,
     /// Something was not what it was when it was armed: registrations are renewed at the next update.
     suspect: bool,
-    /// The samples of the last `arm` by address, and what was armed for each.
-    addrs: Vec<u64>,
-    armed: Vec<Armed>,
+    window: Window,
     recalled: Vec<Armed>,
 }
 
@@ -139,8 +140,7 @@ impl Own {
             registered: Vec::new(),
             known: Known::default(),
             suspect: false,
-            addrs: Vec::new(),
-            armed: Vec::new(),
+            window: Window::default(),
             recalled: Vec::new(),
         })
     }
@@ -193,7 +193,7 @@ impl Own {
             match piece.and_then(|p| Some((p, self.method(p.how)?))) {
                 Some((piece, method)) => {
                     let shared = if let How::Shared(i) = piece.how { self.shared.get_mut(i) } else { None };
-                    self.suspect |= self.engine.arm(method, piece.range, shared, run, armed)?;
+                    self.suspect |= self.engine.arm(Ground::own(method, piece.range), shared, run, armed)?;
                 }
                 None => armed.resize(armed.len() + n, Armed::No),
             }
@@ -209,17 +209,6 @@ impl Own {
         match self.pieces.get(i).filter(|p| p.range.contains(first.addr) && ours(&first)) {
             Some(p) => (Some(*p), samples.iter().take_while(|s| p.range.contains(s.addr) && ours(s)).count()),
             None => (None, 1),
-        }
-    }
-
-    /// What was armed for `samples`, appended to `out`.
-    fn recall(&self, samples: &[Sample], out: &mut Vec<Armed>) {
-        let mut at = self.addrs.partition_point(|&a| samples.first().is_some_and(|s| a < s.addr));
-        for s in samples {
-            while self.addrs.get(at).is_some_and(|&a| a < s.addr) {
-                at += 1;
-            }
-            out.push(if self.addrs.get(at) == Some(&s.addr) { self.armed[at] } else { Armed::No });
         }
     }
 }
@@ -246,14 +235,9 @@ impl Ops for Own {
 
     fn arm(&mut self, samples: &[Sample]) -> Result<(), OwnError> {
         self.check_process()?;
-        self.addrs.clear();
-        let mut armed = std::mem::take(&mut self.armed);
-        armed.clear();
+        let mut armed = self.window.open();
         let result = self.arm_all(samples, &mut armed);
-        self.armed = armed;
-        if result.is_ok() {
-            self.addrs.extend(samples.iter().map(|s| s.addr));
-        }
+        self.window.arm(samples, armed, result.is_ok());
         result
     }
 
@@ -267,13 +251,14 @@ impl Ops for Own {
             rest = tail;
             let Some(piece) = piece else { continue };
             let Some(method) = self.method(piece.how) else { continue };
+            let ground = Ground::own(method, piece.range);
             armed.clear();
-            self.recall(run, &mut armed);
+            self.window.recall(run, &mut armed);
             if want.access {
-                self.suspect |= self.engine.check(method, piece.range, run, &armed)?;
+                self.suspect |= self.engine.check(ground, run, &armed)?;
             }
             if !want.probes.is_empty() {
-                self.engine.probe(method, piece.range, run, want.probes)?;
+                self.engine.probe(ground, run, want.probes)?;
             }
         }
         self.recalled = armed;
@@ -291,7 +276,7 @@ impl Ops for Own {
     fn fault(&self, error: &OwnError) -> Fault {
         match error {
             OwnError::Io { source, .. } | OwnError::Maps(MapsError::Read { source, .. })
-                if OwnError::is_transient(source) =>
+                if IoAt::is_transient(source) =>
             {
                 Fault::Transient
             }

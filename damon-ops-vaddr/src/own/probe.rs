@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use damon_core::{AddrRange, Sample, Seen, Sees, TargetId};
 
 use super::capabilities::{MethodReport, Outcome};
-use super::engine::{Engine, Shared};
-use super::error::{NothingWorks, OwnError};
+use super::engine::{Engine, Ground, Shared};
+use super::error::{IoAt, NothingWorks, OwnError};
 use super::method::{Armed, Method};
 use crate::sys::{Mode, PrivateMap, SharedMap, Uffd, Zappable, Zapper};
 
@@ -114,13 +114,19 @@ fn open(engine: &mut Engine, mode: Mode) -> Result<(), Failure> {
 #[derive(Debug, thiserror::Error)]
 enum Wrong {
     #[error(transparent)]
-    Step(#[from] OwnError),
+    Step(OwnError),
     #[error("cannot register: {0}")]
     Register(io::Error),
     #[error("a page that was {was} was seen as {seen:?}")]
     Seen { was: &'static str, seen: Seen },
     #[error("memory lost its content")]
     Content,
+}
+
+impl From<IoAt> for Wrong {
+    fn from(e: IoAt) -> Self {
+        Self::Step(e.into())
+    }
 }
 
 fn run(
@@ -139,13 +145,14 @@ fn run(
     let (read, written) = (word(TOUCHED[1]), word(TOUCHED[2]));
 
     let mut samples = TOUCHED.map(|page| Sample::new(TargetId::new(0), range.start() + page * engine.page));
+    let ground = Ground::own(method, range);
     let mut armed: Vec<Armed> = Vec::new();
     let mut look = |engine: &mut Engine, arm: bool, expected: [fn(Seen) -> bool; 3]| {
         if arm {
             armed.clear();
-            engine.arm(method, range, shared.as_mut(), &samples, &mut armed)?;
+            engine.arm(ground, shared.as_mut(), &samples, &mut armed)?;
         }
-        engine.check(method, range, &mut samples, &armed)?;
+        engine.check(ground, &mut samples, &armed)?;
         let wrong = samples.iter().zip(expected).zip(["not touched", "read", "written"]);
         match wrong.into_iter().find(|((sample, right), _)| !right(sample.seen)) {
             Some(((sample, _), was)) => Err(Wrong::Seen { was, seen: sample.seen }),
