@@ -2,12 +2,14 @@
 //!
 //! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
 
+pub mod act;
 mod maps;
 mod page;
 mod smaps;
 mod thp;
 mod three_regions;
 
+pub use crate::sys::Pidfd;
 pub use maps::{Device, Mapping, MapsError, Perms, parse_maps, read_maps};
 pub use page::Page;
 pub use smaps::{kernel_page_size, parse_kernel_page_size};

@@ -13,6 +13,23 @@ fn unsupported<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "memory can be watched on Linux only"))
 }
 
+/// What Linux would answer: it numbers them like this on most machines.
+pub(crate) mod errno {
+    pub(crate) const EPERM: i32 = 1;
+    pub(crate) const ENOENT: i32 = 2;
+    pub(crate) const ESRCH: i32 = 3;
+    pub(crate) const EINTR: i32 = 4;
+    pub(crate) const EBADF: i32 = 9;
+    pub(crate) const EAGAIN: i32 = 11;
+    pub(crate) const ENOMEM: i32 = 12;
+    pub(crate) const EACCES: i32 = 13;
+    pub(crate) const EFAULT: i32 = 14;
+    pub(crate) const EBUSY: i32 = 16;
+    pub(crate) const ENODEV: i32 = 19;
+    pub(crate) const EINVAL: i32 = 22;
+    pub(crate) const ENOSYS: i32 = 38;
+}
+
 impl Advice {
     pub(crate) fn is_known(self) -> bool {
         false
@@ -24,6 +41,59 @@ pub(crate) fn advise(_: AddrRange, _: Advice) -> io::Result<()> {
 }
 
 pub(crate) fn in_memory(_: AddrRange, _: u64, _: &mut Vec<u8>) -> io::Result<()> {
+    unsupported()
+}
+
+/// Ranges handed over in one call at most.
+pub(crate) const RANGES_MAX: usize = 1024;
+
+/// Another process: on Linux only.
+#[derive(Debug)]
+pub struct Pidfd(Infallible);
+
+impl Pidfd {
+    /// Not here.
+    ///
+    /// # Errors
+    /// Always: [`io::ErrorKind::Unsupported`].
+    pub fn open(_: u32) -> io::Result<Self> {
+        unsupported()
+    }
+
+    /// Its pid.
+    pub const fn pid(&self) -> u32 {
+        match self.0 {}
+    }
+
+    /// Has it not ended yet?
+    pub fn is_alive(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub(crate) fn advise(&self, _: &[AddrRange], _: Advice) -> io::Result<u64> {
+        match self.0 {}
+    }
+}
+
+/// What the kernel says of one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageStatus(Infallible);
+
+impl PageStatus {
+    pub(crate) fn node(self) -> Option<u16> {
+        match self.0 {}
+    }
+
+    pub(crate) fn errno(self) -> Option<i32> {
+        match self.0 {}
+    }
+}
+
+pub(crate) fn nodes_of(_: u32, _: &[u64], _: &mut Vec<PageStatus>) -> io::Result<()> {
+    unsupported()
+}
+
+pub(crate) fn move_to(_: u32, _: &[u64], _: u16, _: bool, _: &mut Vec<PageStatus>) -> io::Result<u64> {
     unsupported()
 }
 

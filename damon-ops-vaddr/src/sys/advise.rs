@@ -13,7 +13,7 @@ use super::Advice;
 const MADV_COLLAPSE: libc::c_int = 25;
 
 impl Advice {
-    const fn number(self) -> libc::c_int {
+    pub(super) const fn number(self) -> libc::c_int {
         match self {
             Self::Cold => libc::MADV_COLD,
             Self::Pageout => libc::MADV_PAGEOUT,

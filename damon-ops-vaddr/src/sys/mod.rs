@@ -10,7 +10,11 @@ mod advise;
 #[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
+mod numa;
+#[cfg(target_os = "linux")]
 mod pagemap;
+#[cfg(target_os = "linux")]
+mod process;
 mod promise;
 #[cfg(target_os = "linux")]
 mod uffd;
@@ -18,9 +22,11 @@ mod uffd;
 mod zap;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{Pagemap, Uffd, Zapper, advise, in_memory, page_size};
+pub(crate) use absent::{
+    PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, errno, in_memory, move_to, nodes_of, page_size,
+};
 #[cfg(not(target_os = "linux"))]
-pub use absent::{PrivateMap, SharedMap};
+pub use absent::{Pidfd, PrivateMap, SharedMap};
 #[cfg(target_os = "linux")]
 pub(crate) use advise::{advise, in_memory};
 #[cfg(target_os = "linux")]
@@ -28,7 +34,13 @@ pub(crate) use map::page_size;
 #[cfg(target_os = "linux")]
 pub use map::{PrivateMap, SharedMap};
 #[cfg(target_os = "linux")]
+pub(crate) use numa::{PageStatus, move_to, nodes_of};
+#[cfg(target_os = "linux")]
 pub(crate) use pagemap::Pagemap;
+#[cfg(target_os = "linux")]
+pub use process::Pidfd;
+#[cfg(target_os = "linux")]
+pub(crate) use process::RANGES_MAX;
 pub use promise::Guard;
 pub(crate) use promise::Zappable;
 #[cfg(target_os = "linux")]
@@ -46,6 +58,14 @@ pub(crate) mod feature {
     pub(crate) const RWP: u64 = 1 << 17;
     /// The kernel resolves those faults by itself.
     pub(crate) const RWP_ASYNC: u64 = 1 << 18;
+}
+
+/// What the kernel answers.
+#[cfg(target_os = "linux")]
+pub(crate) mod errno {
+    pub(crate) use libc::{
+        EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSYS, EPERM, ESRCH,
+    };
 }
 
 /// What a range is registered for.
@@ -72,6 +92,20 @@ pub(crate) enum Advice {
     Nohugepage,
     /// Gets huge pages now.
     Collapse,
+}
+
+/// `struct iovec`, with addresses as numbers.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct IoVec {
+    start: usize,
+    len: usize,
+}
+
+impl From<damon_core::AddrRange> for IoVec {
+    fn from(range: damon_core::AddrRange) -> Self {
+        Self { start: range.start() as usize, len: range.size() as usize }
+    }
 }
 
 /// A run of pages of equal categories, as `PAGEMAP_SCAN` returns it.

@@ -7,16 +7,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use damon_core::AddrRange;
 
+use super::IoVec;
+
 /// Ranges handed over in one call at most.
 const BATCH: usize = 128;
-
-/// `struct iovec`, with addresses as numbers.
-#[derive(Clone, Copy, Default)]
-#[repr(C)]
-struct IoVec {
-    start: usize,
-    len: usize,
-}
 
 /// How pages are dropped here.
 #[derive(Debug)]
@@ -85,7 +79,7 @@ impl Zapper {
     unsafe fn zap_batch(&self, this: &OwnedFd, ranges: &[AddrRange]) -> io::Result<u32> {
         let mut vec = [IoVec::default(); BATCH];
         for (v, range) in vec.iter_mut().zip(ranges) {
-            *v = IoVec { start: range.start() as usize, len: range.size() as usize };
+            *v = IoVec::from(*range);
         }
         let (mut done, mut calls) = (0, 0);
         while done < ranges.len() {
