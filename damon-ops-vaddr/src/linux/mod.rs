@@ -3,15 +3,23 @@
 //! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
 
 pub mod act;
+mod kpage;
 mod maps;
 mod page;
+mod page_idle;
+mod pagemap;
 mod smaps;
 mod thp;
 mod three_regions;
+mod words;
 
 pub use crate::sys::Pidfd;
+pub use kpage::{Folio, KPageCgroup, KPageCount, KPageFlags, PageFlags, Pfn};
 pub use maps::{Device, Mapping, MapsError, Perms, parse_maps, read_maps};
 pub use page::Page;
+pub use page_idle::PageIdle;
+pub use pagemap::{PagemapEntry, ProcessPagemap};
 pub use smaps::{kernel_page_size, parse_kernel_page_size};
 pub use thp::{DEFAULT_HUGE_PAGE, huge_page_size, parse_huge_page_size};
 pub use three_regions::{ThreeRegionsError, three_regions};
+pub use words::FileError;
