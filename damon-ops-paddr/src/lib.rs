@@ -1,9 +1,18 @@
-//! Physical memory on Linux for [`damon_core`].
+//! Physical memory on Linux for [`damon_core`], and what a node is made of.
 //!
-//! So far it tells what there is to watch: the [System RAM](system_ram) of a machine. Access checks by `page_idle`, page
-//! flags and actions by reverse map belong here.
+//! ```text
+//!  metrics/   HostMetrics: what goals and watermarks are steered by      ┐ anybody may
+//!  node/      Topology: nodes, tiers, memory blocks, zones               ┘ read these
+//!  ram        System RAM                                                   root
+//! ```
 #![forbid(unsafe_code)]
 
+mod files;
+mod metrics;
+mod node;
 mod ram;
 
+pub use files::{FileError, parse_list};
+pub use metrics::{CgroupError, HostMetrics, cgroup_by_inode, cgroup2};
+pub use node::{Block, Node, Performance, Tier, TierSource, Topology, memory_blocks, parse_zones, zones};
 pub use ram::{IomemError, parse_iomem, system_ram};
