@@ -13,6 +13,7 @@
 //! | [`workload`] | who accesses what, how often, when: pieces that compose |
 //! | [`scenario`] | workloads in JSON files, and running a monitor on them |
 //! | [`score`] | how far a monitor's picture is from the truth |
+//! | [`compare`] | is one algorithm better than another, and by more than noise |
 //! | [`plan`] | tests as plans of described steps, in virtual time |
 //! | [`plant`] | laws of what a size does to a metric, to tune on |
 //! | [`faulty`] | any backend, with faults put in |
@@ -46,6 +47,7 @@
 
 mod chance;
 mod clock;
+pub mod compare;
 pub mod conformance;
 pub mod faulty;
 pub mod machine;

@@ -29,8 +29,15 @@ pub struct Score {
     /// Aggregations from a phase's start to the first of three good snapshots in a row, averaged over the phases of 20
     /// or more where that happened. The first snapshot comes after 1. −1 if it never happened.
     pub time_to_quality: f64,
+    /// The part of the phases of 20 or more where that happened; 0 where there is no such phase.
+    pub quality_reached: f64,
+    /// Aggregations from the run's start, warm-up included, to the first of three good snapshots in a row. −1 if there
+    /// were none.
+    pub start_to_quality: f64,
     /// Mean checks in a sampling window.
     pub checks_per_window: f64,
+    /// Mean checks in a second.
+    pub checks_per_second: f64,
     /// Mean regions.
     pub regions: f64,
     /// The monitor's own nanoseconds per check: not those of the backend. Real time, so no two runs give the same.
@@ -100,8 +107,33 @@ pub struct Scorer {
     sum: Tally,
     regions: u64,
     /// Of the phase that runs: good snapshots in a row, while it is asked how soon they come.
-    streak: Option<u64>,
+    streak: Streak,
+    long_phases: u64,
     times_to_quality: Vec<u64>,
+    /// Of the run, warm-up included.
+    start: Streak,
+    start_to_quality: Option<u64>,
+    seen: u64,
+}
+
+/// Good snapshots in a row, while it is asked how soon so many come; `None` once they came.
+#[derive(Clone, Copy, Debug)]
+struct Streak(Option<u64>);
+
+impl Streak {
+    const ASKED: Self = Self(Some(0));
+    const DONE: Self = Self(None);
+
+    /// Takes snapshot `at`, from 0; when the row is long enough, the aggregation that it began with, from 1.
+    fn add(&mut self, good: bool, at: u64) -> Option<u64> {
+        let n = self.0.as_mut()?;
+        *n = if good { *n + 1 } else { 0 };
+        if *n < STREAK {
+            return None;
+        }
+        *self = Self::DONE;
+        Some(at + 2 - STREAK)
+    }
 }
 
 impl Scorer {
@@ -114,9 +146,19 @@ impl Scorer {
             squared: 0.0,
             sum: Tally::default(),
             regions: 0,
-            streak: None,
+            streak: Streak::DONE,
+            long_phases: 0,
             times_to_quality: Vec::new(),
+            start: Streak::ASKED,
+            start_to_quality: None,
+            seen: 0,
         }
+    }
+
+    /// Looks at a snapshot of the warm-up: asks of it only whether it is good already.
+    pub fn warm_up(&mut self, regions: impl IntoIterator<Item = (AddrRange, f64)>, truth: &Picture, seconds: f64) {
+        let (now, _) = self.tally(regions, truth, seconds);
+        self.see(now.is_good());
     }
 
     /// Adds a snapshot: regions that ascend without overlap, each with its rate, against what is accessed in a sampling
@@ -128,10 +170,22 @@ impl Scorer {
         seconds: f64,
         place: Place,
     ) {
-        let mut now = Tally::default();
+        let (now, regions) = self.tally(regions, truth, seconds);
+        self.regions += regions;
+        self.count(now, place);
+    }
+
+    /// What the snapshot comes to, and how many regions it has.
+    fn tally(
+        &self,
+        regions: impl IntoIterator<Item = (AddrRange, f64)>,
+        truth: &Picture,
+        seconds: f64,
+    ) -> (Tally, u64) {
+        let (mut now, mut n) = (Tally::default(), 0);
         let mut heats = truth.heats().iter().map(|h| (h.range, h.probability(seconds))).peekable();
         for (region, rate) in regions {
-            self.regions += 1;
+            n += 1;
             let mut at = region.start();
             while at < region.end() {
                 let (to, p) = match heats.peek() {
@@ -148,7 +202,13 @@ impl Scorer {
                 at = to;
             }
         }
-        self.count(now, place);
+        (now, n)
+    }
+
+    fn see(&mut self, good: bool) {
+        let reached = self.start.add(good, self.seen);
+        self.start_to_quality = self.start_to_quality.or(reached);
+        self.seen += 1;
     }
 
     fn count(&mut self, now: Tally, place: Place) {
@@ -158,17 +218,14 @@ impl Scorer {
         let s = &mut self.sum;
         (s.reported, s.hot, s.both) = (s.reported + now.reported, s.hot + now.hot, s.both + now.both);
 
+        let good = now.is_good();
+        self.see(good);
         if place.since == 0 {
-            self.streak = (place.of >= LONG_PHASE).then_some(0);
+            let long = place.of >= LONG_PHASE;
+            self.streak = if long { Streak::ASKED } else { Streak::DONE };
+            self.long_phases += u64::from(long);
         }
-        if let Some(n) = self.streak {
-            let n = if now.is_good() { n + 1 } else { 0 };
-            self.streak = Some(n);
-            if n == STREAK {
-                self.times_to_quality.push(place.since + 2 - STREAK);
-                self.streak = None;
-            }
-        }
+        self.times_to_quality.extend(self.streak.add(good, place.since));
     }
 
     /// How many snapshots there were.
@@ -189,6 +246,8 @@ impl Scorer {
             recall,
             f1: ratio(2.0 * precision * recall, precision + recall),
             time_to_quality: if reached == 0 { -1.0 } else { times as f64 / reached as f64 },
+            quality_reached: ratio(reached as f64, self.long_phases as f64),
+            start_to_quality: self.start_to_quality.map_or(-1.0, |n| n as f64),
             regions: self.regions as f64 / n,
             ..Score::default()
         }
@@ -288,6 +347,8 @@ mod tests {
                 s.snapshot([(r(0, 10), rate)], &truth(&[(0, 10, ALWAYS)]), SECOND, place);
             }
         }
+        let reached = s.score().quality_reached;
+        assert_eq!(reached > 0.0, s.score().time_to_quality > 0.0);
         s.score().time_to_quality
     }
 
@@ -299,5 +360,20 @@ mod tests {
         assert_eq!(time_to_quality(&["------------------gg", "g-------------------"]), -1.0);
         assert_eq!(time_to_quality(&["ggggggggggggggggggg"]), -1.0, "19 aggregations are too few");
         assert_eq!(time_to_quality(&["--------------------", "ggg-----------------"]), 1.0);
+    }
+
+    #[test]
+    fn from_the_start_the_warm_up_counts_too() {
+        let (always, place) = (truth(&[(0, 10, ALWAYS)]), Place { phase: 0, since: 0, of: 30 });
+        let seen = |rate| [(r(0, 10), rate)];
+        let mut s = Scorer::new(0.5);
+        assert_eq!(s.score().start_to_quality, -1.0);
+        for rate in [0.0, 1.0, 1.0] {
+            s.warm_up(seen(rate), &always, SECOND);
+        }
+        assert_eq!((s.score().start_to_quality, s.snapshots()), (-1.0, 0));
+        s.snapshot(seen(1.0), &always, SECOND, place);
+        let s = s.score();
+        assert_eq!((s.start_to_quality, s.quality_reached, s.recall), (2.0, 0.0, 1.0));
     }
 }

@@ -1,5 +1,6 @@
 //! What the example binaries share: drawings, a workload of known truth, and the scoring of what was seen of it.
 
+pub mod accuracy;
 pub mod acting;
 pub mod heatmap;
 pub mod progress;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
-use damon_core::{Adjust, Attrs, Monitor, Region, Rng, Stats, Target, TargetId, TargetSpec, Window};
+use damon_core::{Adjust, Attrs, Bp, Monitor, Region, Rng, Stats, Target, TargetId, TargetSpec, Window};
 
 use super::timing::{Lap, Stopwatch, cost_of_looking};
 use super::{Scenario, ScenarioError};
@@ -87,13 +87,16 @@ pub fn run_with(
                 _ => return Err(RunError::Parked { scenario: spec.name.clone() }),
             }
         }
-        if aggregation >= spec.warmup_aggregations {
-            let regions = monitor.view().targets().iter().flat_map(Target::regions);
-            let seen = regions.filter(|r| r.sees().checkable());
-            scorer.snapshot(seen.map(|r| (r.range(), reported(r))), truth, seconds, place);
+        let view = monitor.view();
+        let regions = view.targets().iter().flat_map(Target::regions);
+        let seen = regions.filter(|r| r.sees().checkable()).map(|r| (r.range(), reported(r)));
+        if aggregation < spec.warmup_aggregations {
+            scorer.warm_up(seen, truth, seconds);
+        } else {
+            scorer.snapshot(seen, truth, seconds, place);
         }
     }
-    Ok(cost.fill_in(scorer.score()))
+    Ok(cost.fill_in(scorer.score(), seconds))
 }
 
 /// The scenario's memory, idle yet.
@@ -107,9 +110,9 @@ fn memory(scenario: &Scenario, seed: u64, clock: &Clock) -> Result<SimMemory, Ru
     build().map_err(|source| RunError::Memory { scenario: scenario.spec().name.clone(), source })
 }
 
-/// The rate that a region reports, unrounded; one that was not sampled reports nothing.
+/// The rate that a region reports; one that was never sampled reports nothing.
 fn reported(region: &Region) -> f64 {
-    f64::from(region.nr_accesses()) / f64::from(region.nr_samples().max(1))
+    region.rate().map_or(0.0, |rate| f64::from(rate.0) / f64::from(Bp::WHOLE.0))
 }
 
 /// What monitoring cost.
@@ -134,10 +137,13 @@ impl Cost {
         self.checks += u64::from(stats.checks);
     }
 
-    fn fill_in(&self, score: Score) -> Score {
+    /// Adds the figures of cost to those of accuracy; a window has `seconds`.
+    fn fill_in(&self, score: Score, seconds: f64) -> Score {
         let own = self.own.saturating_sub(cost_of_looking().saturating_mul(self.looks));
+        let checks_per_window = self.checks as f64 / self.windows.max(1) as f64;
         Score {
-            checks_per_window: self.checks as f64 / self.windows.max(1) as f64,
+            checks_per_window,
+            checks_per_second: checks_per_window / seconds,
             ns_per_check: own.as_nanos() as f64 / self.checks.max(1) as f64,
             ..score
         }
