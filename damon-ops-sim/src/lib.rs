@@ -18,6 +18,7 @@
 //! | [`plant`] | laws of what a size does to a metric, to tune on |
 //! | [`faulty`] | any backend, with faults put in |
 //! | [`tracer`] | any backend, with a trace of its calls |
+//! | [`trace`] | memory traces of real programs, replayed into a monitor |
 //! | [`conformance`] | a suite that any backend can be run against |
 //!
 //! Minutes of monitoring take milliseconds, and equal seeds give equal runs on every platform:
@@ -56,6 +57,7 @@ pub mod plan;
 pub mod plant;
 pub mod scenario;
 pub mod score;
+pub mod trace;
 pub mod tracer;
 pub mod workload;
 
