@@ -3,6 +3,7 @@
 //! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
 
 pub mod act;
+mod filters;
 mod kpage;
 mod maps;
 mod page;
@@ -14,6 +15,7 @@ mod three_regions;
 mod words;
 
 pub use crate::sys::Pidfd;
+pub use filters::{FilterError, PageFilters, Whereabouts};
 pub use kpage::{Folio, KPageCgroup, KPageCount, KPageFlags, PageFlags, Pfn};
 pub use maps::{Device, Mapping, MapsError, Perms, parse_maps, read_maps};
 pub use page::Page;
