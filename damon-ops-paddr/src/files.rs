@@ -6,7 +6,7 @@ use std::{fs, io};
 /// Why a file of the kernel's said nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FileError {
+pub enum ReadError {
     /// It could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -27,7 +27,7 @@ pub enum FileError {
     },
 }
 
-impl FileError {
+impl ReadError {
     pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         |source| Self::Unreadable { path: path.into(), source }
     }
@@ -43,8 +43,8 @@ impl FileError {
 }
 
 /// The text of a file; what is no UTF-8 in it is replaced.
-pub(crate) fn text(path: &Path) -> Result<String, FileError> {
-    let bytes = fs::read(path).map_err(FileError::unreadable(path))?;
+pub(crate) fn text(path: &Path) -> Result<String, ReadError> {
+    let bytes = fs::read(path).map_err(ReadError::unreadable(path))?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
@@ -53,13 +53,13 @@ pub(crate) fn parsed<T>(
     path: &Path,
     what: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, FileError> {
+) -> Result<T, ReadError> {
     let text = text(path)?;
-    parse(&text).ok_or_else(|| FileError::malformed(path, what, &text))
+    parse(&text).ok_or_else(|| ReadError::malformed(path, what, &text))
 }
 
 /// The same, or nothing where there is no such file.
-pub(crate) fn optional<T>(result: Result<T, FileError>) -> Result<Option<T>, FileError> {
+pub(crate) fn optional<T>(result: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(e) if e.is_missing() => Ok(None),
@@ -68,10 +68,10 @@ pub(crate) fn optional<T>(result: Result<T, FileError>) -> Result<Option<T>, Fil
 }
 
 /// The numbers N of the entries `PREFIXN` of a directory, ascending.
-pub(crate) fn numbered(dir: &Path, prefix: &str) -> Result<Vec<u32>, FileError> {
+pub(crate) fn numbered(dir: &Path, prefix: &str) -> Result<Vec<u32>, ReadError> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(dir).map_err(FileError::unreadable(dir))? {
-        let name = entry.map_err(FileError::unreadable(dir))?.file_name();
+    for entry in fs::read_dir(dir).map_err(ReadError::unreadable(dir))? {
+        let name = entry.map_err(ReadError::unreadable(dir))?.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix(prefix)).and_then(|n| n.parse().ok());
         numbers.extend::<Option<u32>>(number);
     }

@@ -7,12 +7,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod area;
 mod files;
 mod metrics;
 mod node;
 mod ram;
 
-pub use files::{FileError, parse_list};
+pub use area::{Area, AreaError};
+pub use files::{ReadError, parse_list};
 pub use metrics::{CgroupError, HostMetrics, cgroup_by_inode, cgroup2};
 pub use node::{Block, Node, Performance, Tier, TierSource, Topology, memory_blocks, parse_zones, zones};
 pub use ram::{IomemError, parse_iomem, system_ram};

@@ -69,8 +69,8 @@ pub fn parse_iomem(text: &str, path: &Path) -> Result<Vec<AddrRange>, IomemError
     for (index, line) in text.lines().enumerate() {
         let malformed = || IomemError::Malformed { path: path.into(), line: index + 1, text: line.into() };
         let (start, end, name) = split(line).ok_or_else(malformed)?;
-        // What is indented lies within something above it.
-        if line.starts_with(' ') || name != "System RAM" {
+        // That of a driver (`System RAM (kmem)`, of a memory expander, say) lies within the device it is of.
+        if name != "System RAM" && !(name.starts_with("System RAM (") && name.ends_with(')')) {
             continue;
         }
         if (start, end) == (0, 0) {
@@ -83,8 +83,30 @@ pub fn parse_iomem(text: &str, path: &Path) -> Result<Vec<AddrRange>, IomemError
     if ranges.is_empty() && hidden {
         return Err(IomemError::Hidden { path: path.into() });
     }
+    Ok(merged(ranges))
+}
+
+/// The same addresses as ranges that ascend apart from each other.
+pub(crate) fn merged(mut ranges: Vec<AddrRange>) -> Vec<AddrRange> {
     ranges.sort_unstable_by_key(|r| r.start());
-    Ok(ranges)
+    let mut out: Vec<AddrRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match out.last_mut().filter(|last| range.start() <= last.end()) {
+            Some(last) => *last = AddrRange::new(last.start(), last.end().max(range.end())).unwrap_or(*last),
+            None => out.push(range),
+        }
+    }
+    out
+}
+
+/// What is in both lists, each of which ascends apart.
+pub(crate) fn common(a: &[AddrRange], b: &[AddrRange]) -> Vec<AddrRange> {
+    let (mut i, mut k, mut out) = (0, 0, Vec::new());
+    while let (Some(x), Some(y)) = (a.get(i), b.get(k)) {
+        out.extend(x.intersection(*y));
+        if x.end() <= y.end() { i += 1 } else { k += 1 }
+    }
+    out
 }
 
 fn split(line: &str) -> Option<(u64, u64, &str)> {
@@ -108,6 +130,24 @@ mod tests {
             assert!(matches!(e, IomemError::Malformed { line: 2, .. }), "{bad}: {e}");
         }
         assert_eq!(parse_iomem("", path).unwrap(), []);
+    }
+
+    #[test]
+    fn memory_that_a_driver_plugged_in_is_memory_too() {
+        let text = "00100000-3fffffff : System RAM\n  01000000-01ffffff : Kernel code\n\
+            1050000000-105fffffff : CXL Window 0\n  1050000000-105fffffff : dax0.0\n    \
+            1050000000-105fffffff : System RAM (kmem)\n70000000-7fffffff : System RAM\n40000000-40000fff : System RAMdisk\n";
+        let ram = parse_iomem(text, Path::new("/proc/iomem")).unwrap();
+        assert_eq!(ram.iter().map(|r| r.start()).collect::<Vec<_>>(), [0x10_0000, 0x7000_0000, 0x10_5000_0000]);
+    }
+
+    #[test]
+    fn lists_are_merged_and_their_common_part_is_taken() {
+        let list = |ends: &[(u64, u64)]| ends.iter().filter_map(|&(a, b)| AddrRange::new(a, b)).collect::<Vec<_>>();
+        assert_eq!(merged(list(&[(5, 7), (0, 2), (2, 3), (6, 9), (6, 7)])), list(&[(0, 3), (5, 9)]));
+        let (a, b) = (list(&[(0, 10), (20, 30), (40, 50)]), list(&[(5, 22), (25, 26), (30, 41)]));
+        assert_eq!(common(&a, &b), list(&[(5, 10), (20, 22), (25, 26), (40, 41)]));
+        assert_eq!(common(&b, &a), common(&a, &b));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::files::{FileError, optional, parsed, text};
+use crate::files::{ReadError, optional, parsed, text};
 
 /// A rate needs two readings. Those that come sooner than this one after the other get the rate before: several goals
 /// may ask for the same at once.
@@ -44,7 +44,7 @@ impl Rate {
 }
 
 /// Busy and all time of all CPUs, from `/proc/stat`. What the hypervisor took (steal) is not there to be used: busy.
-pub(super) fn cpu(root: &Path) -> Result<Count, FileError> {
+pub(super) fn cpu(root: &Path) -> Result<Count, ReadError> {
     parsed(&root.join("proc/stat"), "line `cpu` of at least five numbers", parse_cpu)
 }
 

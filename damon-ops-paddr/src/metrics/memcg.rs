@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use damon_core::NodeId;
 
-use crate::files::{FileError, text};
+use crate::files::{ReadError, text};
 
 /// Why a cgroup could not be found.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ use crate::files::{FileError, text};
 pub enum CgroupError {
     /// The mounts could not be read.
     #[error(transparent)]
-    Mounts(FileError),
+    Mounts(ReadError),
     /// There is no cgroup v2 hierarchy.
     #[error("no cgroup2 file system is mounted: cgroup v1 is not supported; `mount -t cgroup2 none /sys/fs/cgroup`")]
     NotMounted,

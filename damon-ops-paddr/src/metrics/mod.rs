@@ -15,7 +15,7 @@ use damon_core::{Bp, Metric, MetricError, Metrics, NodeId};
 
 pub use memcg::{CgroupError, cgroup_by_inode, cgroup2};
 
-use crate::files::{FileError, numbered, text};
+use crate::files::{ReadError, numbered, text};
 use load::{Count, Rate};
 use meminfo::{counter, host_kib, node_kib};
 
@@ -171,7 +171,7 @@ fn numbers<const N: usize>(
     let text = text(path).map_err(|e| e.to_string())?;
     let mut found = [0; N];
     for (number, key) in found.iter_mut().zip(keys) {
-        *number = parse(&text, key).ok_or_else(|| FileError::malformed(path, key, &text).to_string())?;
+        *number = parse(&text, key).ok_or_else(|| ReadError::malformed(path, key, &text).to_string())?;
     }
     Ok(found)
 }

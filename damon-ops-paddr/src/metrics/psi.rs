@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::files::{FileError, parsed};
+use crate::files::{ReadError, parsed};
 
 /// What to do where a pressure file is missing or refuses.
 const WAY_OUT: &str = "boot with psi=1, of a kernel with CONFIG_PSI (and leave cgroup.pressure at 1)";
@@ -13,7 +13,7 @@ const WAY_OUT: &str = "boot with psi=1, of a kernel with CONFIG_PSI (and leave c
 pub(super) fn some_total_us(path: &Path) -> Result<u64, String> {
     parsed(path, "total of `some`", parse_some_total).map_err(|e| match &e {
         // What is compiled in and switched off is missing in /proc, and cannot be read in a cgroup.
-        FileError::Unreadable { source, .. } if e.is_missing() || source.raw_os_error() == Some(EOPNOTSUPP) => {
+        ReadError::Unreadable { source, .. } if e.is_missing() || source.raw_os_error() == Some(EOPNOTSUPP) => {
             format!("{e}: {WAY_OUT}")
         }
         _ => e.to_string(),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use damon_core::{AddrRange, NodeId};
 
-use crate::files::{FileError, numbered, optional, parsed, text};
+use crate::files::{ReadError, numbered, optional, parsed, text};
 
 /// A block of physical memory that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Block {
 ///
 /// # Errors
 /// When a file that is there cannot be read, or is not as the kernel writes it.
-pub fn memory_blocks(root: &Path) -> Result<Option<Vec<Block>>, FileError> {
+pub fn memory_blocks(root: &Path) -> Result<Option<Vec<Block>>, ReadError> {
     let dir = root.join("sys/devices/system/memory");
     let hex = |text: &str| u64::from_str_radix(text.trim(), 16).ok();
     let Some(size) = optional(parsed(&dir.join("block_size_bytes"), "size of a block", hex))? else { return Ok(None) };
@@ -42,7 +42,7 @@ pub fn memory_blocks(root: &Path) -> Result<Option<Vec<Block>>, FileError> {
         // Unplugged since it was listed.
         let Some(state) = state else { continue };
         let Some(range) = size.checked_mul(number.into()).and_then(|start| AddrRange::from_len(start, size)) else {
-            return Err(FileError::malformed(&dir, "block that ends below 2^64", &format!("memory{number}")));
+            return Err(ReadError::malformed(&dir, "block that ends below 2^64", &format!("memory{number}")));
         };
         let first = members.partition_point(|(n, _)| *n < number);
         let nodes = members[first..].iter().take_while(|(n, _)| *n == number).map(|(_, id)| *id).collect();
@@ -56,7 +56,7 @@ pub fn memory_blocks(root: &Path) -> Result<Option<Vec<Block>>, FileError> {
 ///
 /// # Errors
 /// When it cannot be read, or is not as the kernel writes it.
-pub fn zones(root: &Path, page: u64) -> Result<Vec<(NodeId, AddrRange)>, FileError> {
+pub fn zones(root: &Path, page: u64) -> Result<Vec<(NodeId, AddrRange)>, ReadError> {
     parsed(&root.join("proc/zoneinfo"), "zones of nodes", |text| parse_zones(text, page))
 }
 

@@ -14,7 +14,7 @@ pub use tier::{Tier, TierSource};
 /// The nodes of a machine that are online, and the tiers they are in. Read again it shows what was plugged meanwhile.
 ///
 /// ```
-/// # #[cfg(target_os = "linux")] fn main() -> Result<(), damon_ops_paddr::FileError> {
+/// # #[cfg(target_os = "linux")] fn main() -> Result<(), damon_ops_paddr::ReadError> {
 /// let topology = damon_ops_paddr::Topology::read("/".as_ref())?;
 /// for tier in &topology.tiers {
 ///     println!("tier {}: nodes {:?}", tier.number, tier.nodes);

@@ -5,7 +5,7 @@ use std::path::Path;
 use damon_core::NodeId;
 
 use super::{Node, Performance, Tier, TierSource, Topology};
-use crate::files::{FileError, numbered, optional, parse_list, parsed};
+use crate::files::{ReadError, numbered, optional, parse_list, parsed};
 use crate::metrics::meminfo::{host_kib, node_kib};
 
 impl Topology {
@@ -14,7 +14,7 @@ impl Topology {
     ///
     /// # Errors
     /// When a file that is there cannot be read, or is not as the kernel writes it.
-    pub fn read(root: &Path) -> Result<Self, FileError> {
+    pub fn read(root: &Path) -> Result<Self, ReadError> {
         let dir = root.join("sys/devices/system/node");
         let list = |name: &str| parsed(&dir.join(name), "list of nodes", parse_list);
         let Some(online) = optional(list("online"))? else { return Self::without_numa(root) };
@@ -34,7 +34,7 @@ impl Topology {
         Ok(topology)
     }
 
-    fn without_numa(root: &Path) -> Result<Self, FileError> {
+    fn without_numa(root: &Path) -> Result<Self, ReadError> {
         let cpus = optional(parsed(&root.join("sys/devices/system/cpu/online"), "list of CPUs", parse_list))?;
         let path = root.join("proc/meminfo");
         let bytes = parsed(&path, "MemTotal", |text| host_kib(text, "MemTotal"))?.saturating_mul(1024);
@@ -46,7 +46,7 @@ impl Topology {
     }
 }
 
-fn node(dir: &Path, id: NodeId, online: &[u16]) -> Result<Node, FileError> {
+fn node(dir: &Path, id: NodeId, online: &[u16]) -> Result<Node, ReadError> {
     let total = parsed(&dir.join("meminfo"), "MemTotal", |text| node_kib(text, id, "MemTotal"))?;
     let distances = parsed(&dir.join("distance"), "distance to each online node", |text| {
         let distances: Option<Vec<u32>> = text.split_ascii_whitespace().map(|n| n.parse().ok()).collect();
@@ -65,9 +65,9 @@ fn node(dir: &Path, id: NodeId, online: &[u16]) -> Result<Node, FileError> {
 }
 
 /// An attribute that the firmware does not tell is missing, or 0.
-fn performance(dir: &Path) -> Result<Option<Performance>, FileError> {
+fn performance(dir: &Path) -> Result<Option<Performance>, ReadError> {
     let Some(initiators) = optional(numbered(dir, "node"))? else { return Ok(None) };
-    let number = |name: &str| -> Result<Option<u32>, FileError> {
+    let number = |name: &str| -> Result<Option<u32>, ReadError> {
         let number = optional(parsed(&dir.join(name), "number", |text| text.trim().parse().ok()))?;
         Ok(number.filter(|&n| n > 0))
     };
@@ -82,7 +82,7 @@ fn performance(dir: &Path) -> Result<Option<Performance>, FileError> {
     Ok(told.iter().any(Option::is_some).then_some(found))
 }
 
-fn kernel_tiers(dir: &Path) -> Result<Vec<Tier>, FileError> {
+fn kernel_tiers(dir: &Path) -> Result<Vec<Tier>, ReadError> {
     let mut tiers = Vec::new();
     for number in optional(numbered(dir, "memory_tier"))?.unwrap_or_default() {
         let path = dir.join(format!("memory_tier{number}/nodelist"));

@@ -14,7 +14,7 @@ mod thp;
 mod three_regions;
 mod words;
 
-pub use crate::sys::Pidfd;
+pub use crate::sys::{Pidfd, page_size};
 pub use filters::{FilterError, PageFilters, Whereabouts};
 pub use kpage::{Folio, KPageCgroup, KPageCount, KPageFlags, PageFlags, Pfn};
 pub use maps::{Device, Mapping, MapsError, Perms, parse_maps, read_maps};

@@ -97,7 +97,8 @@ pub(crate) fn move_to(_: u32, _: &[u64], _: u16, _: bool, _: &mut Vec<PageStatus
     unsupported()
 }
 
-pub(crate) fn page_size() -> u64 {
+/// What most machines have.
+pub fn page_size() -> u64 {
     4096
 }
 

@@ -14,8 +14,8 @@ const HUGE: usize = 2 << 20;
 /// The others start at a multiple of what a read fault may map around it.
 const FAULT_AROUND: usize = 64 << 10;
 
-/// The size of a page in bytes.
-pub(crate) fn page_size() -> u64 {
+/// The size of a page in bytes: a power of two.
+pub fn page_size() -> u64 {
     // SAFETY: it reads a constant of the system.
     let n = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(n).ok().filter(|n| n.is_power_of_two()).unwrap_or(4096)

@@ -23,16 +23,14 @@ mod zap;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{
-    PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, errno, in_memory, move_to, nodes_of, page_size,
+    PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, errno, in_memory, move_to, nodes_of,
 };
 #[cfg(not(target_os = "linux"))]
-pub use absent::{Pidfd, PrivateMap, SharedMap};
+pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
 pub(crate) use advise::{advise, in_memory};
 #[cfg(target_os = "linux")]
-pub(crate) use map::page_size;
-#[cfg(target_os = "linux")]
-pub use map::{PrivateMap, SharedMap};
+pub use map::{PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
 pub(crate) use numa::{PageStatus, move_to, nodes_of};
 #[cfg(target_os = "linux")]
