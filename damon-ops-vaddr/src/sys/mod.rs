@@ -22,9 +22,7 @@ mod uffd;
 mod zap;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{
-    PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, errno, in_memory, move_to, nodes_of,
-};
+pub(crate) use absent::{PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, errno, in_memory, move_to, nodes_of};
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
