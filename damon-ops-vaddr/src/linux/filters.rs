@@ -260,6 +260,7 @@ impl View {
 }
 
 #[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::words::fake::Root;
     use super::*;
