@@ -33,9 +33,6 @@ const PATIENCE: u32 = 8;
 /// # }
 /// ```
 pub fn advise(process: &Pidfd, action: Action, ranges: &[AddrRange]) -> Done {
-    if action == Action::Stat {
-        return Done { size: ranges.iter().map(|range| range.size()).sum(), ..Done::default() };
-    }
     // The kernel takes all advice about one's own memory.
     let advice = if process.pid() == std::process::id() { advice(action) } else { others(action) };
     match advice {

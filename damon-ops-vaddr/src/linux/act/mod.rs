@@ -15,10 +15,12 @@
 
 mod advise;
 mod error;
+mod guard;
 mod migrate;
 
 pub use advise::advise;
 pub use error::ProcessError;
+pub use guard::{Guard, Guardrails, LeftAlone, parse_cgroup};
 pub use migrate::{Run, migrate, nodes_of};
 
 use damon_core::{Action, Unsupported};
