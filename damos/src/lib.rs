@@ -19,6 +19,7 @@
 //! | [`context`] | monitor, backend and schemes as one value to step |
 //! | [`runner`] | the thread |
 //! | `config` | damo's JSON, in and out (feature `config`) |
+//! | `record` | snapshots in files, damo's and its own format (feature `record`) |
 //!
 //! ```
 //! use damon_core::{Attrs, Monitor};
@@ -34,7 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Features, off by default: `config`, and `tracing`, which makes an event of each action.
+//! Features, off by default: `config`, `record`, and `tracing`, which makes an event of each action.
 #![forbid(unsafe_code)]
 
 pub mod clock;
@@ -43,6 +44,8 @@ pub mod config;
 pub mod context;
 pub mod engine;
 pub mod preset;
+#[cfg(feature = "record")]
+pub mod record;
 pub mod runner;
 pub mod scheme;
 

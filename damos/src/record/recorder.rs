@@ -1,0 +1,133 @@
+//! Records what a monitor sees.
+
+use std::io::Write;
+
+use damon_core::{Attrs, RegionSnapshot, TargetId, TargetSnapshot};
+
+use super::{BinaryWriter, Mapping, Region, Series, Snapshot, TargetName, WriteError};
+use crate::config::document::{Intervals, IntervalsGoal};
+use crate::config::quantity::{BasisPoints, Count, Micros};
+
+/// Writes the snapshots of a monitor into a binary record, a series for each target.
+///
+/// ```
+/// use damon_core::{Attrs, Monitor};
+/// use damos::record::Recorder;
+///
+/// let monitor = Monitor::new(Attrs::default(), 1);
+/// let mut recorder = Recorder::new(Vec::new())?;
+/// // After each `Window::Aggregated`:
+/// recorder.record(monitor.attrs(), &monitor.view().snapshot())?;
+/// # Ok::<(), damos::record::WriteError>(())
+/// ```
+#[derive(Debug)]
+pub struct Recorder<W> {
+    writer: BinaryWriter<W>,
+    /// The targets met so far, and the series of each.
+    series: Vec<(TargetId, usize)>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Into a new record.
+    ///
+    /// # Errors
+    /// When its beginning cannot be written.
+    pub fn new(to: W) -> Result<Self, WriteError> {
+        BinaryWriter::new(to).map(Self::from)
+    }
+
+    /// Writes what a finished aggregation says. Addresses become bytes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn record(&mut self, attrs: &Attrs, s: &damon_core::Snapshot) -> Result<(), WriteError> {
+        for target in &s.targets {
+            let number = self.series_of(target.id, attrs)?;
+            self.writer.snapshot(number, &snapshot(s, target))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is mapped in a target's addresses from now on.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mappings(&mut self, target: TargetId, attrs: &Attrs, mappings: &[Mapping]) -> Result<(), WriteError> {
+        let number = self.series_of(target, attrs)?;
+        self.writer.mappings(number, mappings)
+    }
+
+    /// What it writes to.
+    pub const fn get_ref(&self) -> &W {
+        self.writer.get_ref()
+    }
+
+    /// Ends it.
+    pub fn into_inner(self) -> W {
+        self.writer.into_inner()
+    }
+
+    fn series_of(&mut self, target: TargetId, attrs: &Attrs) -> Result<usize, WriteError> {
+        if let Some(&(_, number)) = self.series.iter().find(|(id, _)| *id == target) {
+            return Ok(number);
+        }
+        let series = Series {
+            intervals: Some(intervals(attrs)),
+            target_id: Some(TargetName::Number(target.get().into())),
+            kdamond_idx: Some(0),
+            context_idx: Some(0),
+            ..Series::default()
+        };
+        let number = self.writer.series(&series)?;
+        self.series.push((target, number));
+        Ok(number)
+    }
+}
+
+/// Goes on in a record: each target begins a series of its own there.
+impl<W> From<BinaryWriter<W>> for Recorder<W> {
+    fn from(writer: BinaryWriter<W>) -> Self {
+        Self { writer, series: Vec::new() }
+    }
+}
+
+fn intervals(attrs: &Attrs) -> Intervals {
+    let micros = |d: core::time::Duration| Micros(u64::try_from(d.as_micros()).unwrap_or(u64::MAX));
+    let goal = attrs.spec().intervals_goal.as_ref().map(|goal| IntervalsGoal {
+        access_bp: BasisPoints(goal.access_bp.0.into()),
+        aggrs: Count(goal.aggregations.into()),
+        min_sample_us: micros(goal.min_sampling),
+        max_sample_us: micros(goal.max_sampling),
+    });
+    Intervals {
+        sample_us: micros(attrs.sampling()),
+        aggr_us: micros(attrs.aggregation()),
+        ops_update_us: micros(attrs.spec().update),
+        intervals_goal: goal.unwrap_or_default(),
+    }
+}
+
+fn snapshot(s: &damon_core::Snapshot, target: &TargetSnapshot) -> Snapshot {
+    let start =
+        damon_core::Instant::from_nanos(s.at.as_nanos().saturating_sub(s.took.as_nanos().try_into().unwrap_or(0)));
+    Snapshot {
+        start_ns: start.as_nanos(),
+        end_ns: s.at.as_nanos(),
+        sampling: Some(s.sampling),
+        regions: target.regions.iter().map(|r| region(s, r)).collect(),
+        ..Snapshot::default()
+    }
+}
+
+fn region(s: &damon_core::Snapshot, r: &RegionSnapshot) -> Region {
+    let bytes = |addr: u64| addr.saturating_mul(s.addr_unit);
+    Region {
+        nr_accesses: r.nr_accesses,
+        age: r.age,
+        nr_samples: (r.nr_samples != s.samples_per_aggregation).then_some(r.nr_samples),
+        nr_writes: (r.nr_writes > 0).then_some(r.nr_writes),
+        rate: Some(r.rate),
+        sees: Some(r.sees),
+        ..Region::new(bytes(r.range.start()), bytes(r.range.end()))
+    }
+}
