@@ -64,6 +64,19 @@ impl Mapping {
         !self.perms.shared && self.inode == 0 && (named || self.name.starts_with("[anon:")) && accessible
     }
 
+    /// The kernel's own, mapped into every process: clocks and system calls.
+    pub fn is_the_kernels(&self) -> bool {
+        self.name.starts_with("[vdso]") || self.name.starts_with("[vvar") || self.name == "[vsyscall]"
+    }
+
+    /// Memory that the process can access: neither reserved addresses and guard pages, nor the kernel's own, nor devices'.
+    pub fn is_accessible(&self) -> bool {
+        let device = self.name.starts_with("/dev/")
+            && !self.name.starts_with("/dev/shm/")
+            && !self.name.starts_with("/dev/zero");
+        (self.perms.read || self.perms.write || self.perms.exec) && !self.is_the_kernels() && !device
+    }
+
     /// Why pages of this mapping must not be dropped from the page table, if there is a reason to be seen in `maps`:
     /// only those that belong to a memfd, to shmem or to a regular file come back with their content.
     pub fn why_not_zappable(&self) -> Option<&'static str> {
