@@ -12,9 +12,17 @@ mod files;
 mod metrics;
 mod node;
 mod ram;
+mod watch;
 
 pub use area::{Area, AreaError};
 pub use files::{ReadError, parse_list};
 pub use metrics::{CgroupError, HostMetrics, cgroup_by_inode, cgroup2};
 pub use node::{Block, Node, Performance, Tier, TierSource, Topology, memory_blocks, parse_zones, zones};
 pub use ram::{IomemError, parse_iomem, system_ram};
+pub use watch::{Capabilities, Facility, OpenError, Options, Paddr, PaddrError, WatchError};
+
+const fn send_and_sync<T: Send + Sync>() {}
+const _: () = {
+    send_and_sync::<HostMetrics>();
+    send_and_sync::<Paddr>();
+};
