@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::workload::{Cycle, Heat, Picture};
 
-pub use run::{RunError, run, run_with};
+pub use run::{RunError, Shown, reported, run, run_seen, run_with};
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]

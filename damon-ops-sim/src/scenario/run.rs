@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
-use damon_core::{Adjust, Attrs, Bp, Monitor, Region, Rng, Stats, Target, TargetId, TargetSpec, Window};
+use damon_core::{Adjust, Attrs, Bp, Monitor, Region, Rng, Stats, Target, TargetId, TargetSpec, View, Window};
 
 use super::timing::{Lap, Stopwatch, cost_of_looking};
 use super::{Scenario, ScenarioError};
 use crate::clock::{Clock, window};
 use crate::memory::{Mapping, SimMemory, SimTarget, SimTargetError};
 use crate::score::{Score, Scorer};
-use crate::workload::Blocks;
+use crate::workload::{Blocks, Picture};
 
 const TARGET: TargetId = TargetId::new(0);
 
@@ -56,8 +56,43 @@ pub fn run_with(
     max_checks: Option<usize>,
     make: impl FnOnce(Attrs, u64) -> Monitor,
 ) -> Result<Score, RunError> {
+    play(scenario, scenario.attrs(adjust, max_checks)?, seed, make, |_| {})
+}
+
+/// An aggregation of a run that has ended, warm-up or not.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Shown<'a> {
+    /// Which, from 0.
+    pub aggregation: u64,
+    /// The truth while it ran.
+    pub truth: &'a Picture,
+    /// What the monitor makes of it.
+    pub view: View<'a>,
+}
+
+/// As [`run`], with each aggregation shown to `see`.
+///
+/// # Errors
+/// Where `max_checks` is 0.
+pub fn run_seen(
+    scenario: &Scenario,
+    adjust: Adjust,
+    seed: u64,
+    max_checks: Option<usize>,
+    see: impl FnMut(Shown<'_>),
+) -> Result<Score, RunError> {
+    play(scenario, scenario.attrs(adjust, max_checks)?, seed, Monitor::new, see)
+}
+
+fn play(
+    scenario: &Scenario,
+    attrs: Attrs,
+    seed: u64,
+    make: impl FnOnce(Attrs, u64) -> Monitor,
+    mut see: impl FnMut(Shown<'_>),
+) -> Result<Score, RunError> {
     let spec = scenario.spec();
-    let attrs = scenario.attrs(adjust, max_checks)?;
     let seconds = attrs.sampling().as_secs_f64();
     // Memory and monitor must not draw the same numbers.
     let mut seeds = Rng::new(seed);
@@ -88,6 +123,7 @@ pub fn run_with(
             }
         }
         let view = monitor.view();
+        see(Shown { aggregation, truth, view });
         let regions = view.targets().iter().flat_map(Target::regions);
         let seen = regions.filter(|r| r.sees().checkable()).map(|r| (r.range(), reported(r)));
         if aggregation < spec.warmup_aggregations {
@@ -110,8 +146,8 @@ fn memory(scenario: &Scenario, seed: u64, clock: &Clock) -> Result<SimMemory, Ru
     build().map_err(|source| RunError::Memory { scenario: scenario.spec().name.clone(), source })
 }
 
-/// The rate that a region reports; one that was never sampled reports nothing.
-fn reported(region: &Region) -> f64 {
+/// The rate that a region reports, 0 to 1; one that was never sampled reports nothing.
+pub fn reported(region: &Region) -> f64 {
     region.rate().map_or(0.0, |rate| f64::from(rate.0) / f64::from(Bp::WHOLE.0))
 }
 

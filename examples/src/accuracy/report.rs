@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use damon_ops_sim::Score;
-use damon_ops_sim::compare::{Figure, Pair, Summary, mean, mean_reached};
+use damon_ops_sim::compare::{Budget, Figure, Pair, Series, Summary, mean, mean_reached};
 use serde::Serialize;
-
-use super::{Budget, Series};
 
 /// A line of JSON.
 #[derive(Serialize)]
@@ -205,4 +203,52 @@ pub fn ratios(out: &mut impl Write, series: &[Series<'_>]) -> io::Result<()> {
         writeln!(out, "worse by more than noise: {names}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use damon_ops_sim::Scenario;
+    use damon_ops_sim::compare::{Algorithm, CLASSIC, Grouped};
+
+    #[test]
+    fn groups_and_budgets_are_summed_up_apart() {
+        let text = r#"{"name": "small", "about": "", "page_bytes": 4096, "pages": 1000, "aggregations": 4,
+            "attrs": {"sample_us": 5000, "aggr_us": 100000, "min_nr_regions": 10, "max_nr_regions": 100},
+            "warmup_aggregations": 1, "hot_rate": 0.5, "phases": [{"aggregations": 1, "spans": [[0, 300, 1000]]}]}"#;
+        let scenario = Scenario::parse("small.json", text).unwrap();
+        let scenarios = ["a", "b"].map(|group| Grouped { group: group.into(), scenario: scenario.clone() });
+        let score = |mae| {
+            let mut score = Score::default();
+            (score.mae, score.rmse) = (mae, mae);
+            score
+        };
+        let series =
+            |on, algorithm, budget, maes: [f64; 2]| Series { on, algorithm, budget, scores: maes.map(score).into() };
+        let second = Algorithm { name: "second", ..CLASSIC };
+        let mut all = Vec::new();
+        for on in &scenarios {
+            all.push(series(on, CLASSIC, Budget::Configured, [0.4, 0.4]));
+            all.push(series(on, second, Budget::Configured, [0.1, 0.1]));
+            all.push(series(on, second, Budget::EqualCost, [0.8, 0.8]));
+        }
+
+        let (mut tables, mut lines) = (Vec::new(), Vec::new());
+        ratios(&mut tables, &all).unwrap();
+        let tables = String::from_utf8(tables).unwrap();
+        for (group, budget, ratio, worse) in [
+            ("a", "configured", "0.250", "none"),
+            ("b", "configured", "0.250", "none"),
+            ("b", "equal-cost", "2.000", "small"),
+        ] {
+            let at = tables.find(&format!("\n{group}, second by classic, budget {budget}\n")).unwrap();
+            let table: Vec<&str> = tables[at..].lines().skip(3).take(5).collect();
+            assert!(table[1].starts_with("geometric mean") && table[1].contains(ratio), "{table:#?}");
+            assert_eq!(table[4], format!("worse by more than noise: {worse}"));
+        }
+        json(&mut lines, &all).unwrap();
+        let lines = String::from_utf8(lines).unwrap();
+        let count = |kind: &str| lines.matches(&format!("{{\"kind\":\"{kind}\"")).count();
+        assert_eq!((count("run"), count("ratio"), count("summary")), (12, 4, 8));
+    }
 }

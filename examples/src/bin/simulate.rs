@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use examples::accuracy::{Algorithm, CLASSIC, Grouped, report, run_all};
+use damon_ops_sim::Scenario;
+use damon_ops_sim::compare::{Algorithm, Budget, CLASSIC, Grouped};
+use examples::accuracy::{maps, report, run};
+use examples::heatmap::tiles_png;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -13,6 +16,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 enum Args {
     /// Scores the picture of each scenario against its truth.
     Accuracy(Accuracy),
+    /// Draws what is seen of each scenario beside its truth: heat maps over time and addresses.
+    Heatmap(Heatmap),
 }
 
 #[derive(clap::Args)]
@@ -34,6 +39,25 @@ struct Accuracy {
     files: Vec<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct Heatmap {
+    /// The picture's file.
+    #[arg(long, value_name = "FILE")]
+    png: PathBuf,
+    /// All chance is from this.
+    #[arg(long, default_value = "0")]
+    seed: u64,
+    /// The first aggregation that is drawn, from 0.
+    #[arg(long, value_name = "N", default_value = "100")]
+    from: u64,
+    /// How many are drawn.
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    aggregations: u64,
+    /// Scenarios, such as damon-ops-sim/scenarios/*.json: a row each.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Choice {
     Classic,
@@ -51,8 +75,11 @@ impl Choice {
 }
 
 fn main() -> ExitCode {
-    let Args::Accuracy(args) = Args::parse();
-    match accuracy(&args) {
+    let done = match Args::parse() {
+        Args::Accuracy(args) => accuracy(&args),
+        Args::Heatmap(args) => heatmap(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("simulate: {e}");
@@ -72,7 +99,7 @@ fn accuracy(args: &Accuracy) -> Result<(), Error> {
     }
     let algorithms = args.adjust.list()?;
     let scenarios = args.files.iter().map(Grouped::read).collect::<Result<Vec<_>, _>>()?;
-    let series = run_all(&scenarios, &algorithms, args.seeds, args.equal_cost)?;
+    let series = run(&scenarios, &algorithms, args.seeds, args.equal_cost)?;
     let out = &mut std::io::stdout().lock();
     if args.json {
         report::json(out, &series)?;
@@ -80,5 +107,25 @@ fn accuracy(args: &Accuracy) -> Result<(), Error> {
         report::table(out, &series)?;
         report::ratios(out, &series)?;
     }
+    Ok(())
+}
+
+fn heatmap(args: &Heatmap) -> Result<(), Error> {
+    let columns = [(CLASSIC, Budget::Configured)];
+    let drawn = args.from..args.from.saturating_add(args.aggregations);
+    let mut rows = Vec::new();
+    for path in &args.files {
+        let scenario = Scenario::read(path)?;
+        let has = scenario.spec().aggregations;
+        if drawn.end > has {
+            let name = &scenario.spec().name;
+            return Err(
+                format!("{name} has {has} aggregations, not {}: use --from and --aggregations", drawn.end).into()
+            );
+        }
+        rows.push(maps::row(&scenario, &columns, args.seed, &drawn)?);
+    }
+    let names = ["truth", "classic"];
+    tiles_png(&rows, &names, "access rates: what is there, and what is seen of it", &args.png)?;
     Ok(())
 }

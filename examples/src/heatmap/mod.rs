@@ -1,8 +1,10 @@
 //! Access rates over time × addresses, to be drawn in a terminal or as a picture.
 
+mod paint;
 mod palette;
 mod picture;
 mod terminal;
+mod tiles;
 
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use damon_core::{AddrRange, RegionSnapshot};
 
 pub use picture::{PictureError, png, svg, writable};
 pub use terminal::{Terminal, render};
+pub use tiles::{Row, tiles_png};
 
 /// One piece of the map.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,25 +1,20 @@
 //! The heat map as a picture, SVG or PNG, drawn without any library of the system.
 
 use std::path::Path;
-use std::sync::Once;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
+use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Cell, HeatMap, Mapping, bytes, palette, time_ticks};
+use super::paint::{
+    Area, Drawn, FRAME, Frame, TEXT, cell, embed_font, fill, legend, line, outline, text, unseen_legend,
+};
+use super::{HeatMap, Mapping, bytes, time_ticks};
 
 /// Pixels of a picture.
 const SIZE: (u32, u32) = (1200, 800);
 const MARGIN: Margin = Margin { left: 110, right: 30, top: 56, bottom: 118 };
 /// Between panels, where the name of the lower one stands.
 const GAP: i32 = 36;
-const FONT: &str = "sans-serif";
-const TEXT: i32 = 15;
-const FRAME: RGBColor = RGBColor(60, 60, 60);
-const PAPER: RGBColor = RGBColor(225, 225, 225);
-const HATCH: RGBColor = RGBColor(140, 140, 140);
 const MARK: RGBColor = RGBColor(64, 224, 224);
 /// The width of a mark in pixels.
 const MARK_WIDTH: i32 = 4;
@@ -65,12 +60,9 @@ pub fn png(map: &HeatMap, title: &str, path: &Path) -> Result<(), PictureError> 
     draw(map, title, &BitMapBackend::new(path, SIZE).into_drawing_area()).map_err(|e| failed(path, &e))
 }
 
-fn failed(path: &Path, cause: &dyn std::error::Error) -> PictureError {
+pub(super) fn failed(path: &Path, cause: &dyn std::error::Error) -> PictureError {
     PictureError { path: path.display().to_string(), cause: cause.to_string() }
 }
-
-type Area<B> = DrawingArea<B, Shift>;
-type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 fn draw<B: DrawingBackend>(map: &HeatMap, title: &str, area: &Area<B>) -> Drawn<B> {
     embed_font();
@@ -88,7 +80,9 @@ fn draw<B: DrawingBackend>(map: &HeatMap, title: &str, area: &Area<B>) -> Drawn<
         top = bottom;
     }
     time_axis(area, map, Frame { left: MARGIN.left, top, right: MARGIN.left + width, bottom: top })?;
-    legend(area)?;
+    let middle = SIZE.1 as i32 - 27;
+    legend(area, MARGIN.left, middle)?;
+    unseen_legend(area, MARGIN.left + 680, middle)?;
     if !map.marked.is_empty() {
         let (right, y) = (MARGIN.left + width, top + 38);
         let width = map.marked.len() as i32 * TEXT * 5 / 8;
@@ -96,15 +90,6 @@ fn draw<B: DrawingBackend>(map: &HeatMap, title: &str, area: &Area<B>) -> Drawn<
         text(area, &map.marked, (right, y), HPos::Right, VPos::Center, TEXT)?;
     }
     area.present()
-}
-
-/// Pixels, the lower right corner outside.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Frame {
-    left: i32,
-    top: i32,
-    right: i32,
-    bottom: i32,
 }
 
 /// One mapping: its name, offsets in it, and its cells.
@@ -140,31 +125,6 @@ fn panel<B: DrawingBackend>(area: &Area<B>, map: &HeatMap, mapping: &Mapping, fr
     Ok(())
 }
 
-fn cell<B: DrawingBackend>(area: &Area<B>, cell: Cell, frame: Frame) -> Drawn<B> {
-    match cell {
-        Cell::Rate(rate) => {
-            let (r, g, b) = palette::rgb(rate);
-            fill(area, frame, &RGBColor(r, g, b))
-        }
-        Cell::Unseen => {
-            fill(area, frame, &PAPER)?;
-            hatch(frame).try_for_each(|(from, to)| line(area, from, to, &HATCH))
-        }
-        Cell::Unmapped => Ok(()),
-    }
-}
-
-/// Diagonal lines inside a frame that go on in the frame beside it.
-fn hatch(frame: Frame) -> impl Iterator<Item = ((i32, i32), (i32, i32))> {
-    const STEP: i32 = 9;
-    let Frame { left, top, right, bottom } = frame;
-    let first = (left + top).div_euclid(STEP) * STEP;
-    (first..right + bottom).step_by(STEP as usize).filter_map(move |sum| {
-        let (from, to) = (left.max(sum - bottom + 1), (right - 1).min(sum - top));
-        (from <= to).then_some(((from, sum - from), (to, sum - to)))
-    })
-}
-
 fn time_axis<B: DrawingBackend>(area: &Area<B>, map: &HeatMap, under: Frame) -> Drawn<B> {
     let seconds = map.time().as_secs_f64().max(f64::MIN_POSITIVE);
     for tick in time_ticks(map.time(), 10) {
@@ -177,48 +137,6 @@ fn time_axis<B: DrawingBackend>(area: &Area<B>, map: &HeatMap, under: Frame) -> 
     text(area, "time since the start (s)", (middle, under.bottom + 30), HPos::Center, VPos::Top, TEXT)?;
     let y = under.bottom + 30;
     text(area, "offset", (MARGIN.left - 9, y), HPos::Right, VPos::Top, TEXT - 2)
-}
-
-fn legend<B: DrawingBackend>(area: &Area<B>) -> Drawn<B> {
-    let (top, bottom) = (SIZE.1 as i32 - 38, SIZE.1 as i32 - 16);
-    let middle = (top + bottom) / 2;
-    text(area, "access rate", (MARGIN.left, middle), HPos::Left, VPos::Center, TEXT)?;
-    let (left, right) = (MARGIN.left + 130, MARGIN.left + 430);
-    text(area, "0", (left - 8, middle), HPos::Right, VPos::Center, TEXT)?;
-    for x in left..right {
-        let rate = (x - left) as f32 / (right - left) as f32;
-        cell(area, Cell::Rate(rate), Frame { left: x, top, right: x + 1, bottom })?;
-    }
-    text(area, "1 (found in every sample)", (right + 8, middle), HPos::Left, VPos::Center, TEXT)?;
-    let unseen = Frame { left: MARGIN.left + 680, top, right: MARGIN.left + 730, bottom };
-    cell(area, Cell::Unseen, unseen)?;
-    outline(area, unseen)?;
-    text(area, "unseen: reads are invisible here", (unseen.right + 10, middle), HPos::Left, VPos::Center, TEXT)
-}
-
-fn text<B: DrawingBackend>(area: &Area<B>, what: &str, at: (i32, i32), h: HPos, v: VPos, size: i32) -> Drawn<B> {
-    area.draw_text(what, &(FONT, size).into_text_style(area).color(&BLACK).pos(Pos::new(h, v)), at)
-}
-
-fn line<B: DrawingBackend>(area: &Area<B>, from: (i32, i32), to: (i32, i32), colour: &RGBColor) -> Drawn<B> {
-    area.draw(&PathElement::new([from, to], colour))
-}
-
-fn fill<B: DrawingBackend>(area: &Area<B>, frame: Frame, colour: &RGBColor) -> Drawn<B> {
-    area.draw(&Rectangle::new([(frame.left, frame.top), (frame.right, frame.bottom)], colour.filled()))
-}
-
-fn outline<B: DrawingBackend>(area: &Area<B>, frame: Frame) -> Drawn<B> {
-    area.draw(&Rectangle::new([(frame.left, frame.top), (frame.right, frame.bottom)], FRAME))
-}
-
-/// Text in a bitmap needs a font, and the system may have none.
-fn embed_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // A font that does not parse shows up in the first text that is drawn.
-        let _ = register_font(FONT, FontStyle::Normal, epaint_default_fonts::HACK_REGULAR);
-    });
 }
 
 #[cfg(test)]
@@ -264,18 +182,5 @@ mod tests {
         let wrong = "cannot draw /nowhere/x.png: No such file or directory (os error 2)";
         assert_eq!(e, format!("{wrong}; check that the directory exists and can be written"));
         assert!(svg(&small(), "", Path::new("/nowhere/x.svg")).is_err());
-    }
-
-    #[test]
-    fn hatching_stays_inside_and_goes_on_next_door() {
-        let (a, b) =
-            (Frame { left: 3, top: 2, right: 20, bottom: 30 }, Frame { left: 20, top: 2, right: 31, bottom: 30 });
-        for frame in [a, b] {
-            for ((x0, y0), (x1, y1)) in hatch(frame) {
-                assert!(frame.left <= x0 && x1 < frame.right && frame.top <= y1 && y0 < frame.bottom);
-                assert_eq!((x0 + y0, (x0 + y0) % 9), (x1 + y1, 0));
-            }
-        }
-        assert!(hatch(a).count() > 3 && hatch(b).count() > 2);
     }
 }

@@ -1,6 +1,10 @@
 //! Is one algorithm better than another? Ratios of errors over scenarios, and what of a difference is more than noise.
 
+mod runs;
+
 use crate::score::Score;
+
+pub use runs::{Algorithm, Budget, CLASSIC, Grouped, Series, equal_cost_checks, run_all};
 
 /// A ratio below this counts as this: where an error is next to nothing already, a further factor is worth no more.
 pub const LEAST_RATIO: f64 = 0.05;
