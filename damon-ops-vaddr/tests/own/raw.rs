@@ -122,3 +122,33 @@ pub(crate) fn watch(
     // SAFETY: the tests keep the mapping as it is until the guard is dropped, or expect a refusal.
     unsafe { own.watch_raw(range) }
 }
+
+/// A forked process that sleeps until it is killed: all private memory is shared with it until one of them writes.
+pub(crate) fn fork_sleeper() -> u64 {
+    // SAFETY: the child only sleeps.
+    match unsafe { libc::fork() } {
+        0 => loop {
+            // SAFETY: it concerns no memory.
+            unsafe { libc::pause() };
+        },
+        pid => u64::try_from(pid).unwrap_or(0),
+    }
+}
+
+/// Ends a process that a test has started.
+pub(crate) fn kill(pid: u32) {
+    // SAFETY: it concerns no memory.
+    unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+}
+
+/// Reads a byte of another process's memory, as it would itself.
+pub(crate) fn read_of(pid: u32, addr: u64) -> io::Result<u8> {
+    let mut byte = 0u8;
+    let here = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let there = libc::iovec { iov_base: addr as usize as *mut libc::c_void, iov_len: 1 };
+    // SAFETY: the byte here is ours; nobody follows the address of the other process here.
+    match unsafe { libc::process_vm_readv(pid as i32, &raw const here, 1, &raw const there, 1, 0) } {
+        1 => Ok(byte),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -17,11 +17,13 @@ mod advise;
 mod error;
 mod guard;
 mod migrate;
+mod select;
 
 pub use advise::advise;
 pub use error::ProcessError;
 pub use guard::{Guard, Guardrails, LeftAlone, parse_cgroup};
 pub use migrate::{Run, migrate, nodes_of};
+pub use select::Selector;
 
 use damon_core::{Action, Unsupported};
 
