@@ -35,7 +35,8 @@ fn child() {
             }
             "file" => {
                 let path = words[2];
-                let mut file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
+                let mut file =
+                    std::fs::File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
                 file.write_all(&vec![0; number(1) as usize]).unwrap();
                 fill(raw::map(None, number(1), raw::SHARED, Some(&file)).unwrap())
             }
