@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use crate::control::rescale;
 use crate::filter::Probe;
+use crate::report::ReportFilter;
 use crate::units::Bp;
 
 /// At most so many probes: [`Sample::attrs`](crate::Sample::attrs) has a bit for each.
@@ -55,6 +56,8 @@ pub struct AttrsSpec {
     /// Attributes of sampled pages to count beside accesses: at most 8. If any has a weight, accesses are not checked
     /// and regions are adjusted by the weighted hits instead.
     pub probes: Vec<Probe>,
+    /// Which reports count. Default: all.
+    pub report_filter: ReportFilter,
     /// By which algorithm regions are merged and split.
     pub adjust: Adjust,
     /// `Classic` only: neighbours whose counts differ by no more than this part of the highest count are merged, and a
@@ -76,6 +79,7 @@ impl Default for AttrsSpec {
             max_region: None,
             intervals_goal: None,
             probes: Vec::new(),
+            report_filter: ReportFilter::default(),
             adjust: Adjust::default(),
             merge_bp: Bp(1_000),
         }

@@ -19,7 +19,7 @@
 //! | to | there is |
 //! |---|---|
 //! | watch | [`Monitor`], [`AttrsSpec`], [`Ops`], [`TargetSpec`] |
-//! | report accesses | [`Monitor::report_access`], [`Access`] |
+//! | report accesses | [`Monitor::add_source`], [`Reporter`], [`Access`] |
 //! | look | [`View`], [`Snapshot`], [`Region`] |
 //! | edit | [`Editor`] |
 //! | combine backends | [`Router`], [`Erased`], [`DynOps`] |
@@ -62,7 +62,9 @@ pub use metrics::{Metric, MetricError, Metrics, MetricsFn};
 pub use monitor::{EditError, Editor, Monitor, Next, Stats, Window};
 pub use ops::{BackendId, DynError, DynOps, Erased, Fault, Ops, Router, RouterError, Sample, Want, runs_by_target};
 pub use region::Region;
-pub use report::{Access, AccessKind, SourceId};
+pub use report::{
+    Access, AccessKind, Events, MAX_NODES, ReportFilter, Reporter, Source, SourceCounts, SourceId, SourceSpec,
+};
 pub use rng::Rng;
 pub use sight::{Extent, Seen, Sees, Span};
 pub use snapshot::{RegionSnapshot, Snapshot, TargetSnapshot, View};

@@ -7,16 +7,18 @@ use crate::addr::AddrRange;
 use crate::attrs::Attrs;
 use crate::control::moving_sum;
 use crate::region::Region;
+use crate::report::{Intake, Source};
 use crate::sight::Sees;
 use crate::target::{Target, TargetId};
 use crate::time::Instant;
-use crate::units::Bp;
+use crate::units::{Bp, NodeId};
 
 /// A monitor's targets and regions, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     pub(crate) attrs: &'a Attrs,
     pub(crate) targets: &'a [Target],
+    pub(crate) intake: &'a Intake,
     pub(crate) at: Instant,
     pub(crate) took: Duration,
     pub(crate) windows: u32,
@@ -99,6 +101,17 @@ impl<'a> View<'a> {
     /// The targets, by id.
     pub const fn targets(&self) -> &'a [Target] {
         self.targets
+    }
+
+    /// The sources of reports, with what became of those: see [`Monitor::sources`](crate::Monitor::sources).
+    pub fn sources(&self) -> &'a [Source] {
+        self.intake.sources()
+    }
+
+    /// The nodes that reports came from, in the order of [`Events::by_node`](crate::Events::by_node): the first
+    /// [`MAX_NODES`](crate::MAX_NODES) that did.
+    pub fn nodes(&self) -> &'a [NodeId] {
+        self.intake.nodes()
     }
 
     /// A region's count as of a full aggregation, at any moment: what this one has so far and the missing part of the

@@ -6,6 +6,7 @@ use crate::addr::{AddrRange, align_down};
 use crate::attrs::{Attrs, MAX_PROBES};
 use crate::control::rescale;
 use crate::region::{Region, weighted_mean};
+use crate::report::{EventRows, Events};
 use crate::sight::{Extent, Sees, Span};
 
 /// The name of a target within a monitor. Backends choose it; it need not be a pid, and a pid that is used again must
@@ -67,7 +68,10 @@ pub enum Space {
     Target(TargetId),
     /// Virtual addresses of a process, by its pid. The backend knows its target.
     Process(u32),
-    /// Something that only the backend understands: the inode of a file, a region of a guest.
+    /// Offsets of a file, by the number that the backend knows it by. What many processes map is one target then, and their
+    /// accesses to the same bytes count once.
+    File(u64),
+    /// Something that only the backend understands: a region of a guest.
     Custom(u64),
 }
 
@@ -93,11 +97,19 @@ pub struct Target {
     pub(crate) probed: bool,
     /// Beside the regions, one each, where they are probed; else empty.
     pub(crate) probe_hits: Vec<ProbeHits>,
+    events: EventRows,
 }
 
 impl Target {
     pub(crate) const fn new(spec: TargetSpec) -> Self {
-        Self { spec, spans: Vec::new(), regions: Vec::new(), probed: false, probe_hits: Vec::new() }
+        Self {
+            spec,
+            spans: Vec::new(),
+            regions: Vec::new(),
+            probed: false,
+            probe_hits: Vec::new(),
+            events: EventRows::new(),
+        }
     }
 
     /// How it was named.
@@ -123,6 +135,37 @@ impl Target {
     /// How often the samples of region `index` passed each probe; `None` without probes.
     pub fn probe_hits(&self, index: usize) -> Option<&ProbeHits> {
         self.probe_hits.get(index)
+    }
+
+    /// Accesses that were reported in region `index`, in this aggregation; `None` where nothing has ever been reported of the
+    /// target. Where regions are joined theirs are added; where one is cut they are divided by size.
+    pub fn events(&self, index: usize) -> Option<&Events> {
+        self.events.get(index).map(|(now, _)| now)
+    }
+
+    /// The same of the aggregation before.
+    pub fn last_events(&self, index: usize) -> Option<&Events> {
+        self.events.get(index).map(|(_, last)| last)
+    }
+
+    /// Regions have changed.
+    pub(crate) fn fit_events(&mut self) {
+        self.events.fit(&self.regions);
+    }
+
+    /// Counts events at ascending addresses, each with the place of its node. Fitted before.
+    pub(crate) fn count_events(&mut self, events: impl Iterator<Item = (u64, u64, usize)>) {
+        self.events.count(&self.regions, events);
+    }
+
+    /// Puts this aggregation's events by.
+    pub(crate) fn reset_events(&mut self) {
+        self.events.reset();
+    }
+
+    /// Drops all events.
+    pub(crate) fn clear_events(&mut self) {
+        self.events.clear();
     }
 }
 

@@ -8,9 +8,11 @@ use core::fmt;
 
 use crate::attrs::{Adjust, Attrs};
 use crate::ops::Sample;
+use crate::region::Region;
+use crate::report::Interval;
 use crate::rng::Rng;
 use crate::sight::Extent;
-use crate::target::{Cut, Target};
+use crate::target::{Cut, Target, TargetId};
 
 /// The algorithm that was chosen.
 pub(crate) fn build(choice: Adjust) -> Box<dyn Adjuster> {
@@ -27,6 +29,13 @@ pub(crate) trait Adjuster: fmt::Debug + Send + Sync {
 
     /// Takes what was seen of just those.
     fn count(&mut self, attrs: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted;
+
+    /// Of this window's reports, `reported` touch this region: ascending, apart, the first and the last perhaps beyond its edges.
+    /// Called after [`count`](Self::count), for one region after another and not for those without a report. Where they cover
+    /// little, it is a hint where to cut.
+    fn hint(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
+        let _ = (target, region, reported);
+    }
 
     /// The aggregation is over: ages regions and merges those that are alike.
     fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]);

@@ -74,6 +74,7 @@ impl Editor<'_> {
             return Err(EditError::BadCut { index, at, granule: self.granule });
         }
         self.adjuster.cut(self.target, &[Cut { index, at }]);
+        self.target.fit_events();
         Ok(())
     }
 
@@ -87,6 +88,7 @@ impl Editor<'_> {
             return Err(EditError::Apart { index: left });
         }
         self.adjuster.join(self.target, left);
+        self.target.fit_events();
         Ok(())
     }
 

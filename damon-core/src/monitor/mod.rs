@@ -17,7 +17,7 @@ use core::time::Duration;
 use crate::adjust::{self, Adjuster};
 use crate::attrs::Attrs;
 use crate::ops::Sample;
-use crate::report::{Access, Intake};
+use crate::report::{Access, Intake, Reporter, Source, SourceId, SourceSpec};
 use crate::rng::Rng;
 use crate::sight::Span;
 use crate::snapshot::View;
@@ -65,6 +65,8 @@ pub struct Monitor {
     rng: Rng,
     intake: Intake,
     samples: Vec<Sample>,
+    /// Samples of this window that need no check, because of reports.
+    known: Vec<Sample>,
     phase: Phase,
     paused: bool,
     /// Windows of the aggregation under way that have ended.
@@ -109,6 +111,7 @@ impl Monitor {
             rng: Rng::new(seed),
             intake: Intake::default(),
             samples: Vec::new(),
+            known: Vec::new(),
             phase: Phase::Gap,
             paused: false,
             windows: 0,
@@ -213,18 +216,37 @@ impl Monitor {
         match self.targets.binary_search_by_key(&id, Target::id) {
             Ok(at) => {
                 self.adjuster.forget(&mut self.targets[at]);
+                self.targets[at].clear_events();
                 true
             }
             Err(_) => false,
         }
     }
 
-    /// Takes a report of an access, for the window under way or the next: see [`Access`] for what it means.
+    /// Takes a report of an access, for the window under way or the next: see [`Access`] for what it means. This is for who
+    /// owns the monitor; others report through a [`Reporter`].
     ///
-    /// Nothing is decided yet, so it is cheap: a report about nothing that is watched, or one too many (65,536 a window),
+    /// Nothing is decided yet, so it is cheap: a report about nothing that is watched, or one too many (262,144 a window),
     /// is counted in the [`Stats`] of the window.
     pub fn report_access(&mut self, access: Access) {
         self.intake.push(access);
+    }
+
+    /// Adds a source of reports. The reporter, and its clones, may be used from any thread and any context.
+    pub fn add_source(&mut self, spec: SourceSpec) -> Reporter {
+        self.intake.add(spec)
+    }
+
+    /// Removes a source: what its reporters say from now on, and what waits for the window's end, is lost. False if there is none
+    /// of that number.
+    pub fn remove_source(&mut self, id: SourceId) -> bool {
+        self.intake.remove(id)
+    }
+
+    /// The sources of reports, with what became of those: first the owner's ([`report_access`](Self::report_access)), called
+    /// `owner`, then those added, in that order.
+    pub fn sources(&self) -> &[Source] {
+        self.intake.sources()
     }
 
     /// Stops sampling and freezes ages. The aggregation under way goes on where it was when monitoring resumes; a window
@@ -253,6 +275,7 @@ impl Monitor {
         View {
             attrs: &self.attrs,
             targets: &self.targets,
+            intake: &self.intake,
             at: self.at,
             took: self.took,
             windows: self.windows_counted(),
@@ -289,6 +312,7 @@ impl Monitor {
     fn give_up_window(&mut self) {
         if let Phase::Armed { .. } = self.phase {
             self.samples.clear();
+            self.known.clear();
             self.phase = Phase::Gap;
         }
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::{Monitor, Phase};
 use crate::ops::{Ops, Want};
 use crate::sight::Seen;
+use crate::target::Target;
 use crate::time::Instant;
 
 /// When to call again.
@@ -45,12 +46,16 @@ pub struct Stats {
     pub accessed: u32,
     /// Those that could not be checked.
     pub unknown: u32,
-    /// Reports that were taken.
+    /// Samples that were not checked, because a report said that they are written, or idle.
+    pub saved: u32,
+    /// Reports that were taken into account.
     pub reports: u64,
-    /// The accesses that they stand for: the sum of their weights.
+    /// The accesses that they stand for: the sum of their weights times their source's period.
     pub events: u64,
     /// Reports about nothing that is watched.
     pub reports_outside: u64,
+    /// Reports that the attributes' filter refused.
+    pub reports_filtered: u64,
     /// Reports that did not fit.
     pub reports_lost: u64,
     /// The highest count of a region that was checked, in this aggregation so far.
@@ -89,6 +94,7 @@ impl Monitor {
             return Ok(Next::At(self.update_due.max(now + Duration::from_micros(1))));
         }
         self.samples.clear();
+        self.known.clear();
         self.adjuster.draw(&self.attrs, &self.targets, &mut self.rng, &mut self.samples);
         if !self.attrs.attributes_only() {
             ops.arm(&self.samples)?;
@@ -99,7 +105,7 @@ impl Monitor {
         Ok(Next::At(due))
     }
 
-    /// Ends the window, if it is time: checks the samples, takes the reports, counts, and after the last window of an
+    /// Ends the window, if it is time: takes the reports, checks the samples, counts, and after the last window of an
     /// aggregation ages and merges the regions.
     ///
     /// # Errors
@@ -109,9 +115,10 @@ impl Monitor {
         if now < due {
             return Ok(Window::Early(due));
         }
+        self.take_reports(since, ops);
         self.check(ops)?;
         let void = now - since > self.attrs.sampling().saturating_mul(2);
-        let mut stats = self.count(void, ops);
+        let mut stats = self.count(void);
         stats.late = now - due;
         self.phase = Phase::Gap;
         self.windows += 1;
@@ -122,6 +129,15 @@ impl Monitor {
         stats.nr_regions = self.nr_regions();
         stats.over_max = stats.nr_regions > self.attrs.spec().max_nr_regions;
         Ok(if aggregated { Window::Aggregated(stats) } else { Window::Counted(stats) })
+    }
+
+    /// Takes what was reported until now. After an error more may come on top.
+    fn take_reports<O: Ops + ?Sized>(&mut self, since: Instant, ops: &mut O) {
+        self.intake.drain(since, &self.attrs.spec().report_filter, &self.targets, ops);
+        // Probes look at pages whose accesses are known, too.
+        if self.attrs.spec().probes.is_empty() {
+            self.intake.settle(&mut self.samples, &mut self.known);
+        }
     }
 
     /// Asks the backend; after an error nothing half-known stays.
@@ -135,29 +151,35 @@ impl Monitor {
     }
 
     /// Brings samples and reports into the counts, unless the window is void.
-    fn count<O: Ops + ?Sized>(&mut self, void: bool, ops: &mut O) -> Stats {
-        let tally = self.intake.drain(&self.targets, ops);
+    fn count(&mut self, void: bool) -> Stats {
         let mut stats = Stats {
             void,
             checks: u32::try_from(self.samples.len()).unwrap_or(u32::MAX),
-            reports: tally.taken,
-            events: tally.events,
-            reports_outside: tally.outside,
-            reports_lost: tally.lost,
+            saved: u32::try_from(self.known.len()).unwrap_or(u32::MAX),
             ..Stats::default()
         };
         if !void {
             self.intake.decide(&mut self.samples);
+            if !self.known.is_empty() {
+                self.samples.append(&mut self.known);
+                self.samples.sort_unstable_by_key(|s| (s.target, s.addr));
+            }
             let counted = self.adjuster.count(&self.attrs, &mut self.targets, &self.samples);
-            self.intake.credit(&mut self.targets);
+            let adjuster = &mut *self.adjuster;
+            self.intake.credit(&mut self.targets, |id, region, reported| adjuster.hint(id, region, reported));
             (stats.accessed, stats.unknown) = (counted.accessed, counted.unknown);
             stats.max_nr_accesses = counted.max_nr_accesses;
         }
+        let tally = self.intake.finish();
+        (stats.reports, stats.events) = (tally.taken(), tally.events);
+        (stats.reports_outside, stats.reports_filtered) = (tally.outside, tally.filtered);
+        stats.reports_lost = tally.lost;
         stats
     }
 
     fn finish_aggregation(&mut self, now: Instant) {
         self.adjuster.aggregate(&self.attrs, &mut self.targets);
+        self.targets.iter_mut().for_each(Target::fit_events);
         self.took = self.started.map_or(Duration::ZERO, |started| now - started);
         self.at = now;
         self.phase = Phase::Finished;
@@ -166,6 +188,7 @@ impl Monitor {
     fn start_aggregation(&mut self) {
         self.tune();
         self.adjuster.reset_and_split(&self.attrs, &mut self.targets, &mut self.rng);
+        self.targets.iter_mut().for_each(Target::reset_events);
         self.restart_aggregation();
         self.phase = Phase::Gap;
     }

@@ -1,76 +1,182 @@
-//! Reports of the window under way, and what they say when it ends.
-//!
-//! Within one window order means nothing, so this is a bag. It is bounded: what does not fit is lost, and counted.
+//! Reports of the window under way, and what they come to when it ends.
 
 use alloc::vec::Vec;
 
-use super::coverage::{Coverage, Interval};
-use super::{Access, AccessKind};
+use super::coverage::{Coverage, Interval, Walk, covered};
+use super::source::{Source, SourceCounts, SourceId, SourceSpec};
+use super::{Access, AccessKind, ReportFilter, Reporter};
 use crate::ops::{Ops, Sample};
+use crate::region::Region;
 use crate::sight::{Seen, Sees};
 use crate::target::{Space, Target, TargetId};
+use crate::time::Instant;
+use crate::units::NodeId;
 
-/// At most so many reports are kept for a window.
-const CAPACITY: usize = 1 << 16;
+/// At most so many nodes are told apart.
+pub const MAX_NODES: usize = 8;
 
-/// The bag, and the sets of addresses that its reports cover.
-#[derive(Debug, Default)]
+/// Sources, what they reported in this window, and the sets of addresses that it covers.
+#[derive(Debug)]
 pub(crate) struct Intake {
-    staged: Vec<Access>,
-    tally: Tally,
+    /// The first is the owner of the monitor.
+    sources: Vec<Source>,
+    next_id: u32,
+    /// Of this window, after a drain by target and address.
+    staged: Vec<Report>,
+    /// Nodes that reported, in the order in which they did first.
+    nodes: Vec<NodeId>,
     accessed: Coverage,
     read: Coverage,
     written: Coverage,
     idle: Coverage,
 }
 
-/// What became of the reports of a window.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) taken: u64,
-    pub(crate) events: u64,
-    pub(crate) outside: u64,
-    pub(crate) lost: u64,
+/// A report in a target's terms.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    target: TargetId,
+    kind: AccessKind,
+    /// An index of `nodes`; none where it is too large.
+    node: u8,
+    /// An index of `sources`.
+    source: u16,
+    start: u64,
+    end: u64,
+    events: u64,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            sources: Vec::from([Source::owner()]),
+            next_id: 1,
+            staged: Vec::new(),
+            nodes: Vec::new(),
+            accessed: Coverage::default(),
+            read: Coverage::default(),
+            written: Coverage::default(),
+            idle: Coverage::default(),
+        }
+    }
 }
 
 impl Intake {
+    /// The owner of the monitor reports.
     pub(crate) fn push(&mut self, access: Access) {
-        if self.staged.len() < CAPACITY {
-            self.staged.push(access);
-        } else {
-            self.tally.lost += 1;
-        }
+        self.sources[0].push(access);
     }
 
-    /// Empties the bag into the sets. The targets are sorted by id.
-    pub(crate) fn drain<O: Ops + ?Sized>(&mut self, targets: &[Target], ops: &mut O) -> Tally {
-        self.sets().for_each(Coverage::clear);
-        let mut staged = core::mem::take(&mut self.staged);
-        for access in staged.drain(..) {
-            match watched(&access, targets, ops) {
-                Some(interval) => self.take(&access, interval),
-                None => self.tally.outside += 1,
+    pub(crate) fn add(&mut self, spec: SourceSpec) -> Reporter {
+        let (source, reporter) = Source::new(SourceId(self.next_id), spec);
+        self.next_id = self.next_id.wrapping_add(1);
+        self.sources.push(source);
+        reporter
+    }
+
+    /// The owner stays.
+    pub(crate) fn remove(&mut self, id: SourceId) -> bool {
+        let at = self.sources.iter().skip(1).position(|s| s.id() == id);
+        // What is staged knows its source by index.
+        self.clear();
+        at.map(|at| self.sources.remove(at + 1)).is_some()
+    }
+
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    pub(crate) fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    /// Empties the sources into the sets. The targets are sorted by id; the window began at `since`.
+    pub(crate) fn drain<O: Ops + ?Sized>(
+        &mut self,
+        since: Instant,
+        filter: &ReportFilter,
+        targets: &[Target],
+        ops: &mut O,
+    ) {
+        let Self { sources, staged, nodes, .. } = self;
+        for (index, source) in sources.iter_mut().enumerate() {
+            let period = u64::from(source.period());
+            source.drain(|access, counts| {
+                counts.received = counts.received.saturating_add(1);
+                if !filter.passes(&access) {
+                    counts.filtered = counts.filtered.saturating_add(1);
+                    return;
+                }
+                let Some(Interval { target, start, end }) = watched(&access, targets, ops) else {
+                    counts.outside = counts.outside.saturating_add(1);
+                    return;
+                };
+                let mut events = 0;
+                if access.kind != AccessKind::Idle {
+                    events = u64::from(access.weight) * period;
+                    counts.events = counts.events.saturating_add(events);
+                } else if access.time.is_some_and(|time| time < since) {
+                    return;
+                }
+                let (kind, source, node) = (access.kind, index as u16, column(nodes, access.node));
+                staged.push(Report { target, kind, node, source, start, end, events });
+            });
+        }
+        if sources.iter().any(|s| s.window().lost > 0) {
+            // What was lost may have been an access to what is said to be idle.
+            let trusted = |r: &Report| sources.get(usize::from(r.source)).is_some_and(|s| s.window().lost == 0);
+            staged.retain(|r| r.kind != AccessKind::Idle || trusted(r));
+        }
+        staged.sort_unstable_by_key(|r| (r.target, r.start));
+        self.cover();
+    }
+
+    fn cover(&mut self) {
+        let Self { staged, accessed, read, written, idle, .. } = self;
+        [&mut *accessed, &mut *read, &mut *written, &mut *idle].into_iter().for_each(Coverage::clear);
+        for r in staged {
+            let interval = Interval { target: r.target, start: r.start, end: r.end };
+            match r.kind {
+                AccessKind::Idle => {
+                    idle.push(interval);
+                    continue;
+                }
+                AccessKind::Read => read.push(interval),
+                AccessKind::Write => written.push(interval),
+                AccessKind::Access => {}
             }
+            accessed.push(interval);
         }
-        self.staged = staged;
-        self.sets().for_each(Coverage::settle);
-        core::mem::take(&mut self.tally)
     }
 
-    fn take(&mut self, access: &Access, interval: Interval) {
-        self.tally.taken += 1;
-        match access.kind {
-            AccessKind::Idle => return self.idle.push(interval),
-            AccessKind::Read => self.read.push(interval),
-            AccessKind::Write => self.written.push(interval),
-            AccessKind::Access => {}
-        }
-        self.accessed.push(interval);
-        self.tally.events = self.tally.events.saturating_add(access.weight.into());
+    /// The window is counted: what its reports came to.
+    pub(crate) fn finish(&mut self) -> SourceCounts {
+        let total = self.sources.iter_mut().fold(SourceCounts::default(), |sum, s| sum.plus(&s.close_window()));
+        self.clear();
+        total
     }
 
-    fn sets(&mut self) -> impl Iterator<Item = &mut Coverage> {
-        [&mut self.accessed, &mut self.read, &mut self.written, &mut self.idle].into_iter()
+    fn clear(&mut self) {
+        self.staged.clear();
+        self.cover();
+    }
+
+    /// Drained before: moves to `known` the samples that no check could change, because they are known to be written or idle.
+    pub(crate) fn settle(&self, samples: &mut Vec<Sample>, known: &mut Vec<Sample>) {
+        if self.written.is_empty() && self.idle.is_empty() {
+            return;
+        }
+        let (mut accessed, mut written, mut idle) = (self.accessed.walk(), self.written.walk(), self.idle.walk());
+        samples.retain(|s| {
+            let seen = if written.covers(s.target, s.addr) {
+                Seen::Written
+            } else if idle.covers(s.target, s.addr) && !accessed.covers(s.target, s.addr) {
+                Seen::Idle
+            } else {
+                return true;
+            };
+            known.push(Sample { seen, ..*s });
+            false
+        });
     }
 
     /// Drained before: decides the samples that reports cover. Accessed beats idle, whoever says so.
@@ -78,15 +184,17 @@ impl Intake {
         if self.accessed.is_empty() && self.idle.is_empty() {
             return;
         }
+        let [mut accessed, mut read, mut written, mut idle] =
+            [&self.accessed, &self.read, &self.written, &self.idle].map(Coverage::walk);
         for s in samples {
-            let covered = |set: &Coverage| set.covers(s.target, s.addr);
-            s.seen = if s.seen == Seen::Written || covered(&self.written) {
+            let covered = |set: &mut Walk<'_>| set.covers(s.target, s.addr);
+            s.seen = if s.seen == Seen::Written || covered(&mut written) {
                 Seen::Written
-            } else if s.seen == Seen::Read || covered(&self.read) {
+            } else if s.seen == Seen::Read || covered(&mut read) {
                 Seen::Read
-            } else if s.seen == Seen::Accessed || covered(&self.accessed) {
+            } else if s.seen == Seen::Accessed || covered(&mut accessed) {
                 Seen::Accessed
-            } else if covered(&self.idle) {
+            } else if covered(&mut idle) {
                 Seen::Idle
             } else {
                 s.seen
@@ -94,20 +202,37 @@ impl Intake {
         }
     }
 
-    /// Drained before: where reports are the only source, the window adds what part of each region they cover.
-    pub(crate) fn credit(&self, targets: &mut [Target]) {
+    /// Drained before: brings events to the regions that they happened in and, where reports are the only source, adds what
+    /// part of each region they cover. `hint` is told what was reported in each region.
+    pub(crate) fn credit(&self, targets: &mut [Target], mut hint: impl FnMut(TargetId, &Region, &[Interval])) {
+        let mut staged = self.staged.as_slice();
         for t in targets {
             let id = t.id();
-            if !t.spans.iter().any(|s| s.sees == Sees::Reports) {
+            staged = &staged[staged.partition_point(|r| r.target < id)..];
+            let own;
+            (own, staged) = staged.split_at(staged.partition_point(|r| r.target == id));
+            t.fit_events();
+            if !own.is_empty() {
+                let events = own.iter().filter(|r| r.kind != AccessKind::Idle);
+                t.count_events(events.map(|r| (r.start, r.events, usize::from(r.node))));
+            }
+            let reports_only = t.spans.iter().any(|s| s.sees == Sees::Reports);
+            if own.is_empty() && !reports_only {
                 continue;
             }
-            let (mut accessed, mut written) = (Parts::of(&self.accessed, id), Parts::of(&self.written, id));
-            for r in t.regions.iter_mut().filter(|r| r.sees == Sees::Reports) {
-                r.nr_samples = r.nr_samples.saturating_add(1);
-                r.reported = r.reported.saturating_add(accessed.covered(r.start, r.end));
-                r.reported_writes = r.reported_writes.saturating_add(written.covered(r.start, r.end));
-                r.nr_accesses = (r.reported.saturating_add(WHOLE / 2) / WHOLE).min(r.nr_samples);
-                r.nr_writes = (r.reported_writes.saturating_add(WHOLE / 2) / WHOLE).min(r.nr_accesses);
+            let (mut accessed, mut written) = (Walk::along(self.accessed.of(id)), Walk::along(self.written.of(id)));
+            for r in &mut t.regions {
+                let reported = accessed.touching(r.start, r.end);
+                if r.sees == Sees::Reports {
+                    r.nr_samples = r.nr_samples.saturating_add(1);
+                    r.reported = r.reported.saturating_add(part(reported, r));
+                    r.reported_writes = r.reported_writes.saturating_add(part(written.touching(r.start, r.end), r));
+                    r.nr_accesses = (r.reported.saturating_add(WHOLE / 2) / WHOLE).min(r.nr_samples);
+                    r.nr_writes = (r.reported_writes.saturating_add(WHOLE / 2) / WHOLE).min(r.nr_accesses);
+                }
+                if !reported.is_empty() {
+                    hint(id, r, reported);
+                }
             }
         }
     }
@@ -116,31 +241,31 @@ impl Intake {
 /// A region covered wholly, in the unit of [`Region::reported`](crate::Region).
 const WHOLE: u32 = 1 << 16;
 
-/// A walk along a target's intervals, region by region.
-struct Parts<'a> {
-    rest: &'a [Interval],
+/// What part of the region is covered.
+fn part(reported: &[Interval], r: &Region) -> u32 {
+    let covered = covered(reported, r.start, r.end);
+    match covered.checked_mul(WHOLE.into()) {
+        Some(n) => (n / r.size()) as u32,
+        None => (u128::from(covered) * u128::from(WHOLE) / u128::from(r.size())) as u32,
+    }
 }
 
-impl<'a> Parts<'a> {
-    fn of(set: &'a Coverage, target: TargetId) -> Self {
-        Self { rest: set.of(target) }
-    }
-
-    /// What part of `start..end` is covered. Ranges ascend from call to call.
-    fn covered(&mut self, start: u64, end: u64) -> u32 {
-        let mut covered = 0;
-        while let Some((i, rest)) = self.rest.split_first().filter(|(i, _)| i.start < end) {
-            covered += i.end.min(end).saturating_sub(i.start.max(start));
-            if i.end > end {
-                break;
-            }
-            self.rest = rest;
+/// The node's place among those that reported, if it has one or there is one left.
+fn column(nodes: &mut Vec<NodeId>, node: Option<NodeId>) -> u8 {
+    let Some(node) = node else { return u8::MAX };
+    let at = nodes.iter().position(|n| *n == node).unwrap_or_else(|| {
+        if nodes.len() < MAX_NODES {
+            nodes.push(node);
+            nodes.len() - 1
+        } else {
+            usize::MAX
         }
-        (u128::from(covered) * u128::from(WHOLE) / u128::from(end - start)) as u32
-    }
+    });
+    u8::try_from(at).unwrap_or(u8::MAX)
 }
 
 /// The report in a target's terms, if it touches what is watched.
+#[inline]
 fn watched<O: Ops + ?Sized>(access: &Access, targets: &[Target], ops: &mut O) -> Option<Interval> {
     let (target, start) = match access.space {
         Space::Target(id) => (id, access.addr),

@@ -4,19 +4,33 @@
 //! sample; elsewhere it is a hint where to cut. Where reports are the only source ([`Sees::Reports`](crate::Sees::Reports)),
 //! each window adds the distinct reported bytes of a region divided by its size. Weights count events, never coverage.
 //! Where one report says accessed and another idle, accessed holds.
+//!
+//! `sync`, `shard` and `bag` are how reports come from any thread and any context: a bag, because within one window order means
+//! nothing. `source` counts what became of them, `intake` and `coverage` say what a window's reports come to.
 
+mod bag;
 mod coverage;
+mod events;
+mod filter;
 mod intake;
+mod packed;
+mod reporter;
+mod shard;
+mod source;
+mod sync;
 
 use crate::target::{Space, TargetId};
+use crate::time::Instant;
 use crate::units::NodeId;
 
+pub(crate) use coverage::Interval;
+pub(crate) use events::EventRows;
+pub use events::Events;
+pub use filter::ReportFilter;
 pub(crate) use intake::Intake;
-
-/// Which source a report came from: the order in which sources were added to the monitor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct SourceId(pub u16);
+pub use intake::MAX_NODES;
+pub use reporter::Reporter;
+pub use source::{Source, SourceCounts, SourceId, SourceSpec};
 
 /// What a report says happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,7 +43,9 @@ pub enum AccessKind {
     Read,
     /// A write.
     Write,
-    /// Known not accessed since the window began.
+    /// Known idle: not accessed in this window, or if so, then reported as well. It saves the checks of its addresses in the
+    /// window that takes it, and counts there as if they had found nothing. In a window in which its source lost reports
+    /// nothing of the source is believed to be idle, for what was lost may have been an access.
     Idle,
 }
 
@@ -50,16 +66,18 @@ pub struct Access {
     pub len: u64,
     /// Read, written, or known idle.
     pub kind: AccessKind,
-    /// How many events it stands for, where the source samples. Counts in the event rate alone.
+    /// How many events it stands for. Counts in the event rate alone, times the source's
+    /// [`period`](SourceSpec::period).
     pub weight: u32,
-    /// Who says so.
-    pub source: SourceId,
     /// On which CPU it happened, if known.
     pub cpu: Option<u32>,
     /// Which thread did it, if known.
     pub thread: Option<u32>,
     /// From which NUMA node it came, if known.
     pub node: Option<NodeId>,
+    /// When it happened on the monitor's clock, if known. What comes late counts in the window that takes it, but a range known
+    /// idle before the window began is not believed to be idle in it. A time that is not over yet is taken for now.
+    pub time: Option<Instant>,
 }
 
 impl Access {
@@ -71,10 +89,10 @@ impl Access {
             len,
             kind: AccessKind::Access,
             weight: 1,
-            source: SourceId(0),
             cpu: None,
             thread: None,
             node: None,
+            time: None,
         }
     }
 }

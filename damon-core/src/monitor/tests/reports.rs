@@ -1,7 +1,7 @@
 //! What reports prove, and what they do not.
 
 use super::*;
-use crate::report::{Access, AccessKind};
+use crate::report::{Access, AccessKind, SourceSpec};
 use crate::rng::Rng;
 use crate::target::Space;
 
@@ -14,6 +14,13 @@ fn reported() -> (Monitor, Fake, Instant) {
 
 fn access(kind: AccessKind, addr: u64, len: u64) -> Access {
     Access { kind, ..Access::new(T, addr, len) }
+}
+
+fn stats(window: Window) -> crate::Stats {
+    match window {
+        Window::Counted(stats) | Window::Aggregated(stats) => stats,
+        Window::Early(at) => panic!("not before {at:?}"),
+    }
 }
 
 #[test]
@@ -32,17 +39,77 @@ fn where_it_covers_a_sample_a_report_decides_it() {
 }
 
 #[test]
-fn accessed_beats_known_idle_whoever_says_so() {
+fn known_idle_saves_the_checks_and_counts_as_evidence() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
+    let mut saved = 0;
+    for _ in 0..19 {
+        m.report_access(access(AccessKind::Idle, 0, 32 * MIB));
+        let s = stats(window(&mut m, &mut ops, &mut now));
+        assert_eq!((s.saved + s.checks, s.accessed), (10, s.checks), "what is checked is accessed");
+        saved += s.saved;
+    }
+    assert!((4 * 19..=5 * 19).contains(&saved), "{saved}");
+    for r in regions(&m) {
+        let known = r.nr_accesses == if r.end <= 32 * MIB { 0 } else { 19 };
+        assert!(r.nr_samples == 19 && (known || r.start < 32 * MIB), "{r:?}");
+    }
+}
+
+#[test]
+fn reported_accesses_beat_known_idle_whoever_says_so() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
+    let other = m.add_source(SourceSpec::new("other"));
+    for kind in [AccessKind::Access, AccessKind::Read, AccessKind::Write] {
+        other.report_access(access(kind, 0, MIB));
+        m.report_access(access(AccessKind::Idle, 0, MIB));
+        let _ = window(&mut m, &mut ops, &mut now);
+    }
+    assert!(regions(&m).iter().all(|r| (r.nr_samples, r.nr_accesses, r.nr_writes) == (3, 3, 1)));
+}
+
+#[test]
+fn a_source_that_lost_reports_is_not_believed_that_anything_is_idle() {
     let mut m = monitor(Attrs::default());
     let (mut ops, mut now) = (Fake::new(MIB, 0..MIB), Instant::ZERO);
-    m.report_access(access(AccessKind::Idle, 0, MIB));
+    let [small, other] =
+        ["small", "other"].map(|name| m.add_source(SourceSpec { capacity: 64, ..SourceSpec::new(name) }));
+    for _ in 0..65 {
+        small.report_access(access(AccessKind::Idle, 0, MIB));
+    }
+    let s = stats(window(&mut m, &mut ops, &mut now));
+    assert_eq!((s.reports, s.reports_lost, s.saved), (64, 1, 0));
+    other.report_access(access(AccessKind::Idle, 0, MIB));
+    let s = stats(window(&mut m, &mut ops, &mut now));
+    assert_eq!((s.reports, s.reports_lost, s.checks), (1, 0, 0), "the loss was another window's");
+}
+
+#[test]
+fn what_was_idle_before_the_window_says_nothing_of_it_and_other_late_reports_count() {
+    let mut m = monitor(Attrs::default());
+    let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
     let _ = window(&mut m, &mut ops, &mut now);
-    assert!(regions(&m).iter().all(|r| r.nr_accesses == 1), "the check saw an access");
-    ops.hot.clear();
-    ops.seen = Some(Seen::Unknown);
+    let at = |time, kind| Access { time: Some(time), ..access(kind, 0, MIB) };
+    m.report_access(at(Instant::ZERO, AccessKind::Idle));
+    assert_eq!(stats(window(&mut m, &mut ops, &mut now)).saved, 0);
+    // A clock that is ahead, or one that went back: it is no time before the window.
+    m.report_access(at(Instant::MAX, AccessKind::Idle));
+    assert_eq!(stats(window(&mut m, &mut ops, &mut now)).saved, 10);
+    m.report_access(at(Instant::ZERO, AccessKind::Write));
+    let s = stats(window(&mut m, &mut ops, &mut now));
+    assert_eq!((s.reports, s.accessed), (1, 10));
+}
+
+#[test]
+fn probes_look_at_what_is_known_idle_too() {
+    let mut m = monitor(attrs(|s| s.probes = vec![crate::Probe::default()]));
+    let (mut ops, mut now) = (Fake::new(MIB, 0..MIB), Instant::ZERO);
+    ops.attrs = 1;
     m.report_access(access(AccessKind::Idle, 0, MIB));
-    let _ = window(&mut m, &mut ops, &mut now);
-    assert!(regions(&m).iter().all(|r| r.nr_samples == 2 && r.nr_accesses == 1), "idle where no check could tell");
+    let s = stats(window(&mut m, &mut ops, &mut now));
+    assert_eq!((s.checks, s.saved), (10, 0));
+    assert!((0..10).all(|i| m.targets[0].probe_hits(i).is_some_and(|hits| hits.now[0] == 1)));
 }
 
 #[test]
@@ -53,7 +120,7 @@ fn as_the_only_source_they_add_the_covered_part_of_each_region() {
         for _ in 0..2 {
             m.report_access(Access { weight: 1_000, ..access(AccessKind::Read, 0, 32 * MIB) });
         }
-        let (Window::Counted(s) | Window::Aggregated(s)) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+        let s = stats(window(&mut m, &mut ops, &mut now));
         assert_eq!((s.reports, s.events, s.checks), (2, 2_000, 0));
     }
     let accessed: u64 = regions(&m).iter().map(|r| r.size() * u64::from(r.nr_accesses) / 20).sum();
@@ -109,7 +176,7 @@ fn foreign_spaces_are_resolved_and_what_is_not_watched_is_counted() {
     ] {
         m.report_access(a);
     }
-    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    let s = stats(window(&mut m, &mut ops, &mut now));
     assert_eq!((s.reports, s.reports_outside, s.reports_lost), (1, 5, 0));
 }
 
@@ -118,19 +185,18 @@ fn lengths_that_overflow_end_at_the_end_and_zero_is_one_byte() {
     let (mut m, mut ops, mut now) = reported();
     m.report_access(access(AccessKind::Access, 63 * MIB, u64::MAX));
     m.report_access(access(AccessKind::Access, 0, 0));
-    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    let s = stats(window(&mut m, &mut ops, &mut now));
     assert_eq!((s.reports, s.reports_outside), (2, 0));
 }
 
 #[test]
 fn what_does_not_fit_is_lost_and_counted() {
     let (mut m, mut ops, mut now) = reported();
-    for i in 0..70_000 {
+    for i in 0..300_000 {
         m.report_access(access(AccessKind::Access, i, 1));
     }
-    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
-    assert_eq!(s.reports + s.reports_lost, 70_000);
-    assert!(s.reports_lost > 0);
-    let Window::Counted(s) = window(&mut m, &mut ops, &mut now) else { panic!("early") };
+    let s = stats(window(&mut m, &mut ops, &mut now));
+    assert_eq!((s.reports, s.reports_lost), (1 << 18, 300_000 - (1 << 18)));
+    let s = stats(window(&mut m, &mut ops, &mut now));
     assert_eq!((s.reports, s.reports_lost), (0, 0), "counted once");
 }
