@@ -5,8 +5,7 @@
 //! each window adds the distinct reported bytes of a region divided by its size. Weights count events, never coverage.
 //! Where one report says accessed and another idle, accessed holds.
 //!
-//! `sync`, `shard` and `bag` are how reports come from any thread and any context: a bag, because within one window order means
-//! nothing. `source` counts what became of them, `intake` and `coverage` say what a window's reports come to.
+//! `bag` is how reports come from any thread and any context: a bag, because within one window order means nothing. `source` counts what became of them, `intake` and `coverage` say what a window's reports come to.
 
 mod bag;
 mod coverage;
@@ -15,9 +14,7 @@ mod filter;
 mod intake;
 mod packed;
 mod reporter;
-mod shard;
 mod source;
-mod sync;
 
 use crate::target::{Space, TargetId};
 use crate::time::Instant;

@@ -3,13 +3,16 @@
 //! Each reporter starts at a shard that is its own as long as there are enough, goes on to the next when it is full, and is back at
 //! its own after the next drain. So one busy producer may use all of the bag, and what is too much is counted.
 
+mod shard;
+mod sync;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::shard::{MIN_SLOTS, Reader, Shard};
-use super::sync::{AtomicU32, Line, Ordering};
+use shard::{MIN_SLOTS, Reader, Shard};
+use sync::{AtomicU32, Line, Ordering};
 
 /// At most so many shards: with [`NO_ROOM`], their numbers fit into a byte.
 const MAX_SHARDS: u32 = 128;
@@ -161,3 +164,54 @@ impl<const W: usize> Drop for Consumer<W> {
         self.bag.life.0.closed.store(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn drain(consumer: &mut Consumer<1>) -> (usize, u64) {
+        let mut taken = 0;
+        let lost = consumer.drain(|_| taken += 1);
+        (taken, lost)
+    }
+
+    #[test]
+    fn one_producer_may_use_all_of_it_and_what_is_too_much_is_lost_and_counted() {
+        for capacity in [0, 64, 1_000, 1 << 14] {
+            let bag = Arc::new(Bag::<1>::new(capacity));
+            let (place, mut consumer) = (bag.place(), Consumer::new(Arc::clone(&bag)));
+            assert!(bag.capacity() >= capacity);
+            for _ in 0..3 {
+                let took = (0..bag.capacity() + 5).filter(|_| bag.push(&place, &[1])).count();
+                assert_eq!((took, drain(&mut consumer)), (bag.capacity(), (bag.capacity(), 5)));
+            }
+        }
+    }
+
+    #[test]
+    fn reporters_start_apart_and_take_over_what_others_left() {
+        let bag = Bag::<1>::new(1 << 18);
+        let mut places: Vec<_> = (0..MAX_SHARDS).map(|_| bag.place()).collect();
+        assert_eq!(places[..4].iter().map(|p| p.home).collect::<Vec<_>>(), [0, 64, 32, 96]);
+        let mut homes: Vec<_> = places.iter().map(|p| p.home).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        assert_eq!(homes.len(), MAX_SHARDS as usize, "each has its own");
+        let left = places.swap_remove(17);
+        bag.leave(&left);
+        assert_eq!(bag.place().home, left.home);
+    }
+
+    #[test]
+    fn after_its_consumer_it_takes_nothing_and_what_is_in_it_stays_pending() {
+        let bag = Arc::new(Bag::<1>::new(64));
+        let (place, consumer) = (bag.place(), Consumer::new(Arc::clone(&bag)));
+        assert!(bag.push(&place, &[1]) && !bag.is_closed());
+        drop(consumer);
+        assert!(!bag.push(&place, &[2]) && bag.is_closed());
+        assert_eq!(bag.pending(), 2);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests;

@@ -179,3 +179,81 @@ fn empty<const W: usize>(shard: &Shard<W>, position: u32, next: u32, take: &mut 
     slot.state.store((next & !mask) | FREE, Ordering::Release);
     true
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn drain(reader: &mut Reader, shard: &Shard<1>) -> (Vec<u32>, u32) {
+        let mut taken = Vec::new();
+        let lost = reader.drain(shard, &mut |&[word]| taken.push(word));
+        (taken, lost)
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_until_a_drain_and_positions_wrap_around() {
+        let (shard, mut reader) = (Shard::<1>::new(4), Reader::default());
+        // As after 2³² − 6 reports.
+        let start = 6_u32.wrapping_neg();
+        (shard.claims.0.tail.store(start, Ordering::Relaxed), shard.head.0.store(start, Ordering::Relaxed));
+        reader.head = start;
+        for slot in 0..4 {
+            let next = start.wrapping_add(slot);
+            shard.slots[(next & 3) as usize].state.store(next & !3, Ordering::Relaxed);
+        }
+        for round in 0..4 {
+            let pushed: Vec<u32> = (10 * round..10 * round + 6).filter(|&word| shard.push(&[word])).collect();
+            assert_eq!(pushed, [0, 1, 2, 3].map(|i| 10 * round + i));
+            assert_eq!((shard.pending(), drain(&mut reader, &shard)), (4, (pushed, 0)));
+        }
+    }
+
+    #[test]
+    fn losses_are_counted_once_and_up_to_a_limit() {
+        let (shard, mut reader) = (Shard::<1>::new(4), Reader::default());
+        shard.lose();
+        assert_eq!((drain(&mut reader, &shard).1, drain(&mut reader, &shard).1), (1, 0));
+        shard.claims.0.lost.store(LOST_LIMIT - 1, Ordering::Relaxed);
+        (0..3).for_each(|_| shard.lose());
+        assert_eq!(drain(&mut reader, &shard).1, LOST_LIMIT);
+    }
+
+    /// A claim as far as `push` gets with it before it is interrupted.
+    fn claim(shard: &Shard<1>) -> u32 {
+        shard.claims.0.tail.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn slot(shard: &Shard<1>, position: u32) -> &AtomicU32 {
+        &shard.slots[(position & 3) as usize].state
+    }
+
+    #[test]
+    fn a_claim_that_nobody_has_begun_to_write_is_cancelled_and_holds_up_nobody() {
+        let (shard, mut reader) = (Shard::<1>::new(4), Reader::default());
+        let interrupted = claim(&shard);
+        assert!(shard.push(&[7]));
+        assert_eq!(drain(&mut reader, &shard), (vec![7], 0));
+        assert_ne!(slot(&shard, interrupted).load(Ordering::Relaxed), interrupted, "it must go on to another position");
+        assert_eq!((0..9).filter(|&word| shard.push(&[word])).count(), 4);
+        assert_eq!(drain(&mut reader, &shard).0, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_being_written_is_taken_when_it_is_finished_and_holds_up_nobody() {
+        let (shard, mut reader) = (Shard::<1>::new(4), Reader::default());
+        let interrupted = claim(&shard);
+        slot(&shard, interrupted).store(WRITING, Ordering::Relaxed);
+        assert_eq!(drain(&mut reader, &shard), (vec![], 0));
+        assert_eq!(reader.behind(), 1);
+        for _ in 0..5 {
+            // The slot that is in use costs a position in each lap, not a report.
+            assert_eq!((0..9).filter(|&word| shard.push(&[word])).count(), 3);
+            assert_eq!(drain(&mut reader, &shard).0.len(), 3);
+        }
+        shard.slots[0].words[0].store(42, Ordering::Relaxed);
+        slot(&shard, interrupted).store(FULL, Ordering::Release);
+        assert_eq!((drain(&mut reader, &shard).0, reader.behind()), (vec![42], 0));
+        assert_eq!((0..9).filter(|&word| shard.push(&[word])).count(), 4);
+        assert_eq!(drain(&mut reader, &shard).0.len(), 4);
+    }
+}
