@@ -183,6 +183,7 @@ fn empty<const W: usize>(shard: &Shard<W>, position: u32, next: u32, take: &mut 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     fn drain(reader: &mut Reader, shard: &Shard<1>) -> (Vec<u32>, u32) {
         let mut taken = Vec::new();
