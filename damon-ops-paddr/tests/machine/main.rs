@@ -1,0 +1,10 @@
+//! Physical memory, nodes and metrics on a real kernel: `.ci/jobs/vm` runs this as root in a machine that has page_idle and a
+//! node without CPUs. Elsewhere each test that lacks something says so.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod child;
+mod conforms;
+mod metrics;
+mod nodes;
+mod sees;
