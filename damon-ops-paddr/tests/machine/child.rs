@@ -48,7 +48,7 @@ fn child() {
             while !over.load(Relaxed) {
                 // The second word: the first tells the page.
                 (hot[0].load(Relaxed)..hot[1].load(Relaxed))
-                    .for_each(|n| drop(words[n * WORDS + 1].fetch_add(1, Relaxed)));
+                    .for_each(|n| _ = words[n * WORDS + 1].fetch_add(1, Relaxed));
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
@@ -96,6 +96,7 @@ impl Workload {
         self.process.id()
     }
 
+    #[allow(dead_code)]
     pub(crate) fn addr(&self, page: u64) -> u64 {
         self.range.start() + page * PAGE
     }
@@ -123,6 +124,7 @@ impl Workload {
     }
 
     /// How many pages lost what was in them. It reads them all.
+    #[allow(dead_code)]
     pub(crate) fn damaged(&mut self) -> u64 {
         self.ask("intact")
     }

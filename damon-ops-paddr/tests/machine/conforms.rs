@@ -35,8 +35,8 @@ impl Fixture for Frames {
     fn touch(&mut self, addr: u64, touch: Touch) {
         let word = &self.map.atomics()[((self.places[&(addr / PAGE)] * PAGE + addr % PAGE) / 8) as usize];
         match touch {
-            Touch::Read => drop(std::hint::black_box(word.load(Relaxed))),
-            Touch::Write => drop(word.fetch_add(1, Relaxed)),
+            Touch::Read => _ = std::hint::black_box(word.load(Relaxed)),
+            Touch::Write => _ = word.fetch_add(1, Relaxed),
         }
     }
 }
