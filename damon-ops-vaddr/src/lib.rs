@@ -32,10 +32,12 @@
 
 pub mod linux;
 mod own;
+mod remote;
 mod sys;
 
 pub use own::{
     ActError, Capabilities, Forked, HugePages, Method, MethodReport, NothingWorks, OpenError, Options, Outcome, Own,
     OwnActor, OwnError, Stats, WatchError, Watched,
 };
+pub use remote::{RemoteActError, RemoteActor};
 pub use sys::{Guard, PrivateMap, SharedMap};

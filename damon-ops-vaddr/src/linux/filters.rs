@@ -52,6 +52,17 @@ pub enum FilterError {
     Unknown(PageFilter),
 }
 
+impl FilterError {
+    /// What it takes, for where only that can be said.
+    pub const fn way_out(&self) -> &'static str {
+        match self {
+            Self::File(e) => e.needs,
+            Self::Hidden => "page filters and probes take CAP_SYS_ADMIN: the frames of pages are hidden",
+            Self::Unknown(_) => "the kernel knows no such property of a page: use an actor of your own",
+        }
+    }
+}
+
 /// Answers for many pages at once. Each file is opened when a filter first asks for what is in it.
 ///
 /// | filter | is true for |

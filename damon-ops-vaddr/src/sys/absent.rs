@@ -75,6 +75,10 @@ impl Pidfd {
     }
 }
 
+pub(crate) fn cached(_: &std::fs::File, _: u64, _: u64) -> io::Result<u64> {
+    unsupported()
+}
+
 /// What the kernel says of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageStatus(Infallible);
@@ -107,6 +111,10 @@ pub(crate) struct Pagemap(Infallible);
 
 impl Pagemap {
     pub(crate) fn open(_: u64) -> io::Result<Self> {
+        unsupported()
+    }
+
+    pub(crate) fn open_at(_: &std::path::Path, _: u64) -> io::Result<Self> {
         unsupported()
     }
 

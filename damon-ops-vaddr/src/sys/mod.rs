@@ -8,6 +8,8 @@ mod absent;
 #[cfg(target_os = "linux")]
 mod advise;
 #[cfg(target_os = "linux")]
+mod cache;
+#[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
 mod numa;
@@ -22,11 +24,15 @@ mod uffd;
 mod zap;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, errno, in_memory, move_to, nodes_of};
+pub(crate) use absent::{
+    PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, cached, errno, in_memory, move_to, nodes_of,
+};
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
 pub(crate) use advise::{advise, in_memory};
+#[cfg(target_os = "linux")]
+pub(crate) use cache::cached;
 #[cfg(target_os = "linux")]
 pub use map::{PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use damon_core::AddrRange;
 
@@ -32,7 +33,7 @@ struct ScanArg {
 
 const PAGEMAP_SCAN: libc::Ioctl = libc::_IOWR::<ScanArg>(b'f' as u32, 16);
 
-/// The page table of the process that opened it.
+/// The page table of a process.
 #[derive(Debug)]
 pub(crate) struct Pagemap {
     file: File,
@@ -42,6 +43,11 @@ pub(crate) struct Pagemap {
 impl Pagemap {
     pub(crate) fn open(page: u64) -> io::Result<Self> {
         File::open("/proc/self/pagemap").map(|file| Self { file, page })
+    }
+
+    /// That of the process whose `pagemap` is at `path`.
+    pub(crate) fn open_at(path: &Path, page: u64) -> io::Result<Self> {
+        File::open(path).map(|file| Self { file, page })
     }
 
     /// The words of `out.len()` pages from the one at `addr`.

@@ -1,0 +1,7 @@
+//! Other processes' memory.
+
+mod act;
+mod known;
+mod verify;
+
+pub use act::{RemoteActError, RemoteActor};
