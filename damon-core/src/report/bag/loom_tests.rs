@@ -32,7 +32,7 @@ impl Got {
     }
 }
 
-/// Each thread reports `words[..]`, the last one of them drains meanwhile, and everything is drained at the end.
+/// A thread for each of `reports`, so many drains meanwhile, and one at the end.
 fn explore(shards: u32, slots: u32, reports: &'static [&'static [u32]], drains: u32) {
     loom::model(move || {
         let bag = Arc::new(Bag::<2>::with_shards(shards, slots));
@@ -85,7 +85,9 @@ fn loom_a_monitor_that_dies_leaves_every_report_taken_or_pending() {
             let bag = Arc::clone(&bag);
             move || {
                 let place = bag.place();
-                (1..=2).for_each(|word| drop(bag.push(&place, &[word; 2])));
+                for word in 1..=2 {
+                    bag.push(&place, &[word; 2]);
+                }
             }
         });
         let mut got = Got::default();

@@ -196,7 +196,8 @@ mod tests {
         let (shard, mut reader) = (Shard::<1>::new(4), Reader::default());
         // As after 2³² − 6 reports.
         let start = 6_u32.wrapping_neg();
-        (shard.claims.0.tail.store(start, Ordering::Relaxed), shard.head.0.store(start, Ordering::Relaxed));
+        shard.claims.0.tail.store(start, Ordering::Relaxed);
+        shard.head.0.store(start, Ordering::Relaxed);
         reader.head = start;
         for slot in 0..4 {
             let next = start.wrapping_add(slot);
