@@ -14,7 +14,7 @@
 //!
 //! A record is a number of [`Series`], each of one target or of one scheme's view, and the [`Snapshot`]s of each.
 //! [`Reader`] tells the formats apart by their first bytes and gives what it finds in the order of the file. It stops at the
-//! first thing that is wrong with an error that says where; all before it has been given.
+//! first thing that is wrong with an error that says where; all before it has been given. [`figures`] are what records come to.
 //!
 //! ```
 //! use damos::record::{BinaryWriter, Item, Reader, Region, Series, Snapshot};
@@ -35,6 +35,7 @@ pub mod binary;
 mod convert;
 mod damo;
 mod error;
+pub mod figures;
 mod model;
 mod reader;
 mod recorder;

@@ -1,5 +1,6 @@
 //! Records what a monitor sees.
 
+use core::time::Duration;
 use std::io::Write;
 
 use damon_core::{Attrs, RegionSnapshot, TargetId, TargetSnapshot};
@@ -92,7 +93,6 @@ impl<W> From<BinaryWriter<W>> for Recorder<W> {
 }
 
 fn intervals(attrs: &Attrs) -> Intervals {
-    let micros = |d: core::time::Duration| Micros(u64::try_from(d.as_micros()).unwrap_or(u64::MAX));
     let goal = attrs.spec().intervals_goal.as_ref().map(|goal| IntervalsGoal {
         access_bp: BasisPoints(goal.access_bp.0.into()),
         aggrs: Count(goal.aggregations.into()),
@@ -105,6 +105,10 @@ fn intervals(attrs: &Attrs) -> Intervals {
         ops_update_us: micros(attrs.spec().update),
         intervals_goal: goal.unwrap_or_default(),
     }
+}
+
+fn micros(d: Duration) -> Micros {
+    Micros(u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn snapshot(s: &damon_core::Snapshot, target: &TargetSnapshot) -> Snapshot {
@@ -124,6 +128,7 @@ fn region(s: &damon_core::Snapshot, r: &RegionSnapshot) -> Region {
     Region {
         nr_accesses: r.nr_accesses,
         age: r.age,
+        age_us: Some(micros(r.age_time).0),
         nr_samples: (r.nr_samples != s.samples_per_aggregation).then_some(r.nr_samples),
         nr_writes: (r.nr_writes > 0).then_some(r.nr_writes),
         rate: Some(r.rate),
