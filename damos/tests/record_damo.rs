@@ -179,7 +179,9 @@ fn the_regions_bandwidth_and_idle_times_of_a_snapshot_agree() {
         let mut regions = 0;
         for s in snapshots(&items) {
             let timing = Timing::of(series, s).unwrap();
-            for r in &s.regions {
+            let mut by_address: Vec<_> = s.regions.iter().collect();
+            by_address.sort_by_key(|r| r.start);
+            for r in by_address {
                 // Number, "addr", address, "size", size, "access", Hz, "age", microseconds.
                 let line = lines.by_ref().find(|line| line.contains(" addr ")).unwrap();
                 let n = numbers(line);
