@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  own/    Own: this process's memory, no privileges     ┐
+//!  handed/ Handed: what a process hands over, no rights  │
 //!  linux/  what the kernel's files say: parsers, rules   ├─ safe
 //!  sys/    mmap, madvise, userfaultfd, PAGEMAP_SCAN      ┘  the workspace's only `unsafe`
 //! ```
@@ -30,6 +31,8 @@
 //! ```
 #![deny(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod handed;
 pub mod linux;
 mod own;
 mod remote;

@@ -3,6 +3,7 @@
 //! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
 
 pub mod act;
+mod fdinfo;
 mod filters;
 mod kpage;
 mod layout;
@@ -17,6 +18,7 @@ mod three_regions;
 mod words;
 
 pub use crate::sys::{Pidfd, page_size};
+pub use fdinfo::{parse_pidfd, parse_pidfd_names, parse_uffd_features};
 pub use filters::{FilterError, PageFilters, Whereabouts};
 pub use kpage::{Folio, KPageCgroup, KPageCount, KPageFlags, PageFlags, Pfn};
 pub use layout::Layout;

@@ -213,6 +213,15 @@ impl Own {
     }
 }
 
+/// Appends `span`, joined with the last one where they touch and are seen alike.
+pub(crate) fn push_span(out: &mut Vec<Span>, span: Span) {
+    let touches = |last: &&mut Span| last.range.end() == span.range.start() && last.sees == span.sees;
+    match out.last_mut().filter(touches) {
+        Some(last) => last.range = AddrRange::new(last.range.start(), span.range.end()).unwrap_or(last.range),
+        None => out.push(span),
+    }
+}
+
 impl Ops for Own {
     type Error = OwnError;
 
@@ -222,14 +231,7 @@ impl Ops for Own {
             return Ok(());
         }
         self.refresh()?;
-        for piece in &self.pieces {
-            let span = Span { range: piece.range, sees: piece.sees };
-            let touches = |last: &&mut Span| last.range.end() == span.range.start() && last.sees == span.sees;
-            match out.last_mut().filter(touches) {
-                Some(last) => last.range = AddrRange::new(last.range.start(), span.range.end()).unwrap_or(last.range),
-                None => out.push(span),
-            }
-        }
+        self.pieces.iter().for_each(|p| push_span(out, Span { range: p.range, sees: p.sees }));
         Ok(())
     }
 

@@ -19,6 +19,11 @@ impl Window {
         armed
     }
 
+    /// Nothing is armed any more.
+    pub(crate) fn forget(&mut self) {
+        self.addrs.clear();
+    }
+
     /// `samples` were armed so, or, where that failed, none was.
     pub(crate) fn arm(&mut self, samples: &[Sample], armed: Vec<Armed>, succeeded: bool) {
         self.armed = armed;

@@ -16,6 +16,8 @@ mod numa;
 #[cfg(target_os = "linux")]
 mod pagemap;
 #[cfg(target_os = "linux")]
+mod peer;
+#[cfg(target_os = "linux")]
 mod process;
 mod promise;
 #[cfg(target_os = "linux")]
@@ -39,6 +41,8 @@ pub use map::{PrivateMap, SharedMap, page_size};
 pub(crate) use numa::{PageStatus, move_to, nodes_of};
 #[cfg(target_os = "linux")]
 pub(crate) use pagemap::Pagemap;
+#[cfg(target_os = "linux")]
+pub(crate) use peer::pidfd_of_peer;
 #[cfg(target_os = "linux")]
 pub use process::Pidfd;
 #[cfg(target_os = "linux")]
@@ -77,6 +81,16 @@ pub(crate) enum Mode {
     Wp,
     /// Protection of reads and writes.
     Rwp,
+}
+
+impl Mode {
+    /// Its bit in `UFFDIO_REGISTER`.
+    pub(crate) const fn bit(self) -> u64 {
+        match self {
+            Self::Wp => 1 << 1,
+            Self::Rwp => 1 << 3,
+        }
+    }
 }
 
 /// What can be said about memory without changing what is in it.

@@ -42,7 +42,13 @@ pub(crate) struct Pagemap {
 
 impl Pagemap {
     pub(crate) fn open(page: u64) -> io::Result<Self> {
-        File::open("/proc/self/pagemap").map(|file| Self { file, page })
+        File::open("/proc/self/pagemap").map(|file| Self::of(file, page))
+    }
+
+    /// Of the process that `file` was opened for. The kernel asks for rights (`PTRACE_MODE_READ`) when it is opened and
+    /// never again, so whoever is handed one may read it.
+    pub(crate) fn of(file: File, page: u64) -> Self {
+        Self { file, page }
     }
 
     /// That of the process whose `pagemap` is at `path`.

@@ -1,10 +1,10 @@
-//! A userfaultfd of the own process in asynchronous mode: the kernel resolves every fault by itself, so nobody waits and
+//! A userfaultfd, of the own process or handed over by another, in asynchronous mode: the kernel resolves every fault by itself, so nobody waits and
 //! no content changes; what is registered is only slower at its first access after it was protected.
 //!
 //! Counterpart: `mm/userfaultfd.c`, `Documentation/admin-guide/mm/userfaultfd.rst`, Linux 7.3.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use damon_core::AddrRange;
 
@@ -91,12 +91,20 @@ impl Uffd {
         }
     }
 
+    /// One that somebody made. Its features are what it was made with: only `WP_ASYNC` and `RWP_ASYNC` keep the owner
+    /// from waiting for an answer that nobody gives.
+    pub(crate) fn of(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
     /// Registers a range of whole pages; again is no error. `EBUSY`: somebody else has it.
     pub(crate) fn register(&self, range: AddrRange, mode: Mode) -> io::Result<()> {
-        let mode = match mode {
-            Mode::Wp => 1 << 1,
-            Mode::Rwp => 1 << 3,
-        };
+        self.register_beside(range, mode, 0)
+    }
+
+    /// The same where it is registered for `others` (bits of `UFFDIO_REGISTER`) already, and stays so.
+    pub(crate) fn register_beside(&self, range: AddrRange, mode: Mode, others: u64) -> io::Result<()> {
+        let mode = mode.bit() | others;
         let mut arg = Register { range: range.into(), mode, ioctls: 0 };
         // SAFETY: `arg` is what the call expects. In asynchronous mode a registered range behaves as before.
         match unsafe { libc::ioctl(self.0.as_raw_fd(), REGISTER, &raw mut arg) } {
@@ -117,7 +125,16 @@ impl Uffd {
 
     /// Protects a registered range of whole pages. `ENOENT`: some of it is not registered here.
     pub(crate) fn protect(&self, range: AddrRange, mode: Mode) -> io::Result<()> {
-        let mut arg = Protect { range: range.into(), mode: PROTECT };
+        self.change(range, mode, PROTECT)
+    }
+
+    /// Lifts the protection of a registered range of whole pages.
+    pub(crate) fn unprotect(&self, range: AddrRange, mode: Mode) -> io::Result<()> {
+        self.change(range, mode, 0)
+    }
+
+    fn change(&self, range: AddrRange, mode: Mode, how: u64) -> io::Result<()> {
+        let mut arg = Protect { range: range.into(), mode: how };
         let call = match mode {
             Mode::Wp => WRITEPROTECT,
             Mode::Rwp => RWPROTECT,
@@ -127,6 +144,18 @@ impl Uffd {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+}
+
+impl From<Uffd> for OwnedFd {
+    fn from(uffd: Uffd) -> Self {
+        uffd.0
+    }
+}
+
+impl AsFd for Uffd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

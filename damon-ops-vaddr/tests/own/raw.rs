@@ -152,3 +152,80 @@ pub(crate) fn read_of(pid: u32, addr: u64) -> io::Result<u8> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+/// Runs `child` in a forked process, which ends with it; its pid.
+pub(crate) fn fork(child: impl FnOnce()) -> i32 {
+    // SAFETY: as for `in_child`.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        child();
+        // SAFETY: it ends the child without the parent's exit handlers.
+        unsafe { libc::_exit(0) };
+    }
+    pid
+}
+
+/// Kills a forked process and waits for it.
+pub(crate) fn kill_and_wait(pid: i32) {
+    // SAFETY: `pid` is our child, which nobody has waited for.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    let mut status = 0;
+    // SAFETY: as above.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+}
+
+/// A userfaultfd with `features`, as a program makes one for itself.
+pub(crate) fn userfaultfd(features: u64) -> io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: it makes a descriptor and nothing else.
+    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | 1) };
+    let fd = i32::try_from(fd).ok().filter(|&fd| fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: a new descriptor.
+    let fd = unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) };
+    let mut api = [0xaa_u64, features, 0];
+    uffd_call(&fd, 0xc018_aa3f, &mut api)?;
+    Ok(fd)
+}
+
+/// `UFFDIO_REGISTER` for `modes`.
+pub(crate) fn uffd_register(fd: &impl AsRawFd, range: AddrRange, modes: u64) -> io::Result<()> {
+    uffd_call(fd, 0xc020_aa00, &mut [range.start(), range.size(), modes, 0])
+}
+
+/// `UFFDIO_UNREGISTER`.
+pub(crate) fn uffd_unregister(fd: &impl AsRawFd, range: AddrRange) -> io::Result<()> {
+    uffd_call(fd, 0x8010_aa01, &mut [range.start(), range.size()])
+}
+
+/// `UFFDIO_WRITEPROTECT`, setting the protection.
+pub(crate) fn uffd_protect(fd: &impl AsRawFd, range: AddrRange) -> io::Result<()> {
+    uffd_call(fd, 0xc018_aa06, &mut [range.start(), range.size(), 1])
+}
+
+fn uffd_call<const N: usize>(fd: &impl AsRawFd, call: u64, arg: &mut [u64; N]) -> io::Result<()> {
+    // SAFETY: `arg` is what the call expects, as its number says; the tests own the ranges.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), call as _, arg.as_mut_ptr()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Makes this process execute `program` in place of itself.
+pub(crate) fn exec(program: &std::ffi::CStr) {
+    let args = [program.as_ptr(), c"60".as_ptr(), std::ptr::null()];
+    // SAFETY: `args` ends in a null pointer.
+    unsafe { libc::execv(program.as_ptr(), args.as_ptr()) };
+}
+
+/// A memfd of `len` bytes.
+pub(crate) fn memfd(len: u64) -> File {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the name ends in a zero.
+    let fd = unsafe { libc::memfd_create(c"guest".as_ptr(), libc::MFD_CLOEXEC) };
+    assert!(fd >= 0);
+    // SAFETY: a new descriptor.
+    let file = unsafe { File::from_raw_fd(fd) };
+    file.set_len(len).unwrap();
+    file
+}

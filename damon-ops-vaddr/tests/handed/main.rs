@@ -1,0 +1,13 @@
+//! Memory that another process hands over, on real memory: what is seen, how it pauses, and what a hostile or dying
+//! process can do. One binary, so that it runs as it is on any kernel (`.ci/vm`).
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod conformance;
+mod hello;
+#[allow(dead_code, reason = "each test binary makes its part of these calls")]
+#[path = "../own/raw.rs"]
+mod raw;
+mod safety;
+mod support;
+mod vmm;
