@@ -12,7 +12,7 @@ use super::error::AcceptError;
 use super::offer::Registered;
 use super::wire::{Deadline, FDS, HELLO, Inbox, LinkError, MAX_RANGES, RANGE, VERSION};
 use crate::linux::{parse_pidfd, parse_pidfd_names, parse_uffd_features};
-use crate::sys::{Mode, Uffd, page_size, pidfd_of_peer};
+use crate::sys::{Mode, Pidfd, Uffd, page_size, pidfd_of_peer};
 
 /// A range on offer.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,7 @@ pub(super) struct Handover {
     pub(super) features: u64,
     pub(super) pagemap: File,
     pub(super) maps: File,
-    pub(super) pidfd: OwnedFd,
-    pub(super) pid: u32,
+    pub(super) process: Pidfd,
     /// None: all private anonymous memory.
     pub(super) offered: Vec<Offered>,
     pub(super) inbox: Inbox,
@@ -82,7 +81,8 @@ impl Handover {
             }
         }
         let uffd = Uffd::of(uffd);
-        Ok(Self { uffd, features, pagemap: pagemap.into(), maps: maps.into(), pidfd, pid, offered, inbox })
+        let process = Pidfd::of(pidfd, pid);
+        Ok(Self { uffd, features, pagemap: pagemap.into(), maps: maps.into(), process, offered, inbox })
     }
 }
 

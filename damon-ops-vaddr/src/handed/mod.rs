@@ -38,14 +38,12 @@ mod wire;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use damon_core::{AddrRange, Fault, Ops, Sample, Space, Span, TargetEvent, TargetId, Want};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use accept::{Handover, Offered};
 pub use error::{AcceptError, HandedError, OfferError, Refusal};
@@ -60,14 +58,13 @@ use crate::own::error::IoAt;
 use crate::own::method::Armed;
 use crate::own::window::Window;
 use crate::own::{HugePages, Stats, Watched, push_span};
-use crate::sys::{Mode, Pagemap, Zapper, page_size};
+use crate::sys::{Mode, Pagemap, Pidfd, Zapper, page_size};
 
 /// Requests that are answered at most in one go.
 const REQUESTS: usize = 16;
 
 /// How it stands with the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Link {
     /// Its memory is watched.
     Watching,
@@ -84,8 +81,7 @@ pub enum Link {
 #[derive(Debug)]
 pub struct Handed {
     target: TargetId,
-    pid: u32,
-    pidfd: OwnedFd,
+    process: Pidfd,
     maps: File,
     features: u64,
     engine: Engine,
@@ -135,7 +131,7 @@ impl Handed {
     }
 
     fn of(handover: Handover, target: TargetId) -> Result<Self, AcceptError> {
-        let Handover { uffd, features, pagemap, maps, pidfd, pid, offered, inbox } = handover;
+        let Handover { uffd, features, pagemap, maps, process, offered, inbox } = handover;
         let page = page_size();
         // Nothing is ever zapped here.
         let zapper = Zapper::best().one_by_one();
@@ -145,8 +141,7 @@ impl Handed {
         engine.rwp = Mode::Rwp.is_async_in(features).then_some(uffd);
         Ok(Self {
             target,
-            pid,
-            pidfd,
+            process,
             maps,
             features,
             engine,
@@ -185,12 +180,12 @@ impl Handed {
 
     /// The process, as the kernel knows it.
     pub const fn pid(&self) -> u32 {
-        self.pid
+        self.process.pid()
     }
 
-    /// The process, for calls about it: it stays this one's when the pid is used again.
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    /// The process, for calls about it: never the next one that gets its pid.
+    pub const fn pidfd(&self) -> &Pidfd {
+        &self.process
     }
 
     /// What watching has cost so far.
@@ -256,9 +251,7 @@ impl Handed {
     }
 
     fn has_ended(&mut self) -> bool {
-        let now = Timespec::default();
-        let exited = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|n| n > 0);
-        if exited {
+        if !self.process.is_alive() {
             self.end();
         }
         self.stream.is_none()
@@ -370,7 +363,7 @@ impl Ops for Handed {
 
     fn resolve(&mut self, space: Space, addr: u64) -> Option<(TargetId, u64)> {
         match space {
-            Space::Process(pid) if pid == self.pid => Some((self.target, addr)),
+            Space::Process(pid) if pid == self.pid() => Some((self.target, addr)),
             Space::Target(target) if target == self.target => Some((target, addr)),
             _ => None,
         }

@@ -77,7 +77,7 @@ impl Handed {
         let text = match self.read_maps() {
             Ok(text) => text,
             Err(e) if gone(&e) => Vec::new(),
-            Err(source) => return Err(MapsError::Read { path: format!("/proc/{}/maps", self.pid).into(), source }),
+            Err(source) => return Err(MapsError::Read { path: format!("/proc/{}/maps", self.pid()).into(), source }),
         };
         self.mappings = parse_maps(&text)?;
         if self.mappings.is_empty() {

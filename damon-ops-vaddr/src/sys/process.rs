@@ -43,6 +43,11 @@ impl Pidfd {
         }
     }
 
+    /// The process of a descriptor that somebody got otherwise.
+    pub(crate) const fn of(fd: OwnedFd, pid: u32) -> Self {
+        Self { fd, pid }
+    }
+
     /// Its pid, while [`is_alive`](Self::is_alive).
     pub const fn pid(&self) -> u32 {
         self.pid
