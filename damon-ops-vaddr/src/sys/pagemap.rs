@@ -1,4 +1,4 @@
-//! `/proc/self/pagemap`: what is in the page table, read word by word or asked for by category.
+//! `/proc/PID/pagemap`: what is in the page table, read word by word or asked for by category.
 //!
 //! Counterpart: `fs/proc/task_mmu.c`, Linux 7.3.
 
@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::path::Path;
 
 use damon_core::AddrRange;
