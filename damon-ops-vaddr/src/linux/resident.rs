@@ -59,7 +59,9 @@ mod tests {
         match Resident::open(Path::new("/proc/self/pagemap")).unwrap().runs(map.range(), &mut runs) {
             Err(e) => println!("skipped: PAGEMAP_SCAN: {e}"),
             Ok(()) => {
-                let at = |from: u64, to: u64| AddrRange::new(map.range().start() + (from << 12), map.range().start() + (to << 12));
+                let at = |from: u64, to: u64| {
+                    AddrRange::new(map.range().start() + (from << 12), map.range().start() + (to << 12))
+                };
                 assert_eq!(runs.iter().map(|r| Some(*r)).collect::<Vec<_>>(), [at(3, 6), at(40, 41)]);
             }
         }
