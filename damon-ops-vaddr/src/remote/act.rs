@@ -50,7 +50,7 @@ impl From<Unsupported> for RemoteActError {
 ///
 /// | action | verified by |
 /// |---|---|
-/// | pageout | the page table (`swapped`) where memory is private; the page cache (`cachestat`) where it is shared |
+/// | pageout | the page table (`swapped`) where memory is private; the page cache (`cachestat`, `mincore`) where it is shared |
 /// | willneed | the page cache, where memory is shared |
 /// | collapse | the page table |
 /// | migrate_hot, migrate_cold | `move_pages`' query: on one of the destinations |

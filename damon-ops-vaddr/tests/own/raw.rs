@@ -229,3 +229,12 @@ pub(crate) fn memfd(len: u64) -> File {
     file.set_len(len).unwrap();
     file
 }
+
+/// Asks for huge pages.
+pub(crate) fn advise_huge(range: AddrRange) -> io::Result<()> {
+    // SAFETY: it changes no content.
+    match unsafe { libc::madvise(range.start() as usize as *mut _, range.size() as usize, libc::MADV_HUGEPAGE) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

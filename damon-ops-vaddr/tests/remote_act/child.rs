@@ -50,7 +50,7 @@ fn child() {
                 0
             }
             "fork" => raw::fork_sleeper(),
-            "advise" => raw::collapse(AddrRange::new(number(1), number(2)).unwrap()).map_or(1, |()| 0),
+            "hugepage" => raw::advise_huge(AddrRange::new(number(1), number(2)).unwrap()).map_or(1, |()| 0),
             other => panic!("the child knows no {other:?}"),
         };
         println!("={answer}");

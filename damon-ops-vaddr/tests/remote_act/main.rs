@@ -3,11 +3,12 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod actor;
 mod calls;
-#[allow(dead_code)]
 mod child;
+mod filters;
+mod guard;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
 #[path = "../own/raw.rs"]
 mod raw;
-#[allow(dead_code)]
 mod support;

@@ -107,3 +107,63 @@ pub(crate) fn smaps_kib(pid: u32, addr: u64, key: &str) -> Option<u64> {
     }
     None
 }
+
+/// A cgroup of the tests' own, gone when it is dropped: whoever is in it ends.
+pub(crate) struct Cgroup(std::path::PathBuf);
+
+impl Cgroup {
+    const ROOT: &str = "/sys/fs/cgroup";
+
+    pub(crate) fn root() -> Self {
+        Self(Self::ROOT.into())
+    }
+
+    /// With the memory controller; `None`, and said, where that cannot be had.
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        let path = std::path::Path::new(Self::ROOT).join(format!("damon-test-{name}"));
+        let parent = path.parent().unwrap();
+        let control = parent.join("cgroup.subtree_control");
+        if !std::fs::read_to_string(&control).unwrap_or_default().contains("memory") {
+            let _ = std::fs::write(&control, "+memory");
+        }
+        if std::fs::create_dir_all(&path).is_err() || !path.join("memory.min").exists() {
+            let _ = std::fs::remove_dir(&path);
+            lacks("a cgroup of its own with memory.min");
+            return None;
+        }
+        Some(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    /// As `/proc/PID/cgroup` has it.
+    pub(crate) fn name(&self) -> std::path::PathBuf {
+        std::path::Path::new("/").join(self.0.strip_prefix(Self::ROOT).unwrap())
+    }
+
+    pub(crate) fn take(&self, pid: u32) {
+        self.write("cgroup.procs", &pid.to_string());
+    }
+
+    pub(crate) fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.0.join(file)).unwrap()
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.0.join(file), text).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        if self.0 == std::path::Path::new(Self::ROOT) {
+            return;
+        }
+        for pid in self.read("cgroup.procs").lines() {
+            Self::root().take(pid.parse().unwrap());
+        }
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
