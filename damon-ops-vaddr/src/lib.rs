@@ -4,6 +4,7 @@
 //!  own/    Own: this process's memory, no privileges     ┐
 //!  handed/ Handed: what a process hands over, no rights  │
 //!  linux/  what the kernel's files say: parsers, rules   ├─ safe
+//!  source/ perf events, userfaultfd: reports               │
 //!  sys/    mmap, madvise, userfaultfd, PAGEMAP_SCAN      ┘  the workspace's only `unsafe`
 //! ```
 //!
@@ -36,6 +37,7 @@ pub mod handed;
 pub mod linux;
 mod own;
 mod remote;
+pub mod source;
 mod sys;
 
 pub use own::{

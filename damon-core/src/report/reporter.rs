@@ -74,6 +74,13 @@ impl Reporter {
         self.bag.push(&self.place, &pack(&access))
     }
 
+    /// Counts reports that were lost on their way here, in a buffer of the hardware or the kernel: at most 2²⁰ in one call. Like a report,
+    /// from any context.
+    #[inline]
+    pub fn report_lost(&self, n: u32) {
+        self.bag.lose(&self.place, n);
+    }
+
     /// The source that it reports for.
     pub const fn source(&self) -> SourceId {
         self.source

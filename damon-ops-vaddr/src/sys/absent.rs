@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use damon_core::AddrRange;
 
-use super::{Advice, Mode, ScanRegion};
+use super::{Advice, EventAttr, Mode, ScanRegion};
 use crate::linux::Page;
 
 fn unsupported<T>() -> io::Result<T> {
@@ -148,6 +148,40 @@ impl Uffd {
     }
 
     pub(crate) fn protect(&self, _: AddrRange, _: Mode) -> io::Result<()> {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Event(Infallible);
+
+impl Event {
+    pub(crate) fn open(_: &EventAttr, _: Option<u32>, _: u32) -> io::Result<Self> {
+        unsupported()
+    }
+
+    pub(crate) fn share_ring_of(&self, _: &Ring) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    pub(crate) fn enable(&self) -> io::Result<()> {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Ring(Infallible);
+
+impl Ring {
+    pub(crate) fn new(_: Event, _: usize) -> io::Result<Self> {
+        unsupported()
+    }
+
+    pub(crate) const fn event(&self) -> &Event {
+        match self.0 {}
+    }
+
+    pub(crate) fn take(&mut self, _: &mut Vec<u8>) {
         match self.0 {}
     }
 }

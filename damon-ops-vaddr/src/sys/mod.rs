@@ -12,11 +12,17 @@ mod cache;
 #[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
+mod minor;
+#[cfg(target_os = "linux")]
 mod numa;
 #[cfg(target_os = "linux")]
 mod pagemap;
 #[cfg(target_os = "linux")]
 mod peer;
+#[cfg(target_os = "linux")]
+mod perf;
+#[cfg(target_os = "linux")]
+mod poll;
 #[cfg(target_os = "linux")]
 mod process;
 mod promise;
@@ -27,7 +33,7 @@ mod zap;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{
-    PageStatus, Pagemap, RANGES_MAX, Uffd, Zapper, advise, cached, errno, in_memory, move_to, nodes_of,
+    Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, cached, errno, in_memory, move_to, nodes_of,
 };
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
@@ -38,11 +44,17 @@ pub(crate) use cache::cached;
 #[cfg(target_os = "linux")]
 pub use map::{PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
+pub(crate) use minor::MinorUffd;
+#[cfg(target_os = "linux")]
 pub(crate) use numa::{PageStatus, move_to, nodes_of};
 #[cfg(target_os = "linux")]
 pub(crate) use pagemap::Pagemap;
 #[cfg(target_os = "linux")]
 pub(crate) use peer::pidfd_of_peer;
+#[cfg(target_os = "linux")]
+pub(crate) use perf::{Event, Ring};
+#[cfg(target_os = "linux")]
+pub(crate) use poll::poll;
 #[cfg(target_os = "linux")]
 pub use process::Pidfd;
 #[cfg(target_os = "linux")]
@@ -72,6 +84,40 @@ pub(crate) mod errno {
     pub(crate) use libc::{
         EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSYS, EPERM, ESRCH,
     };
+}
+
+/// What is sampled: the part of `struct perf_event_attr` that is used here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventAttr {
+    pub(crate) kind: u32,
+    pub(crate) config: u64,
+    pub(crate) config1: u64,
+    pub(crate) config2: u64,
+    pub(crate) period: u64,
+    pub(crate) sample_type: u64,
+    pub(crate) precise: u8,
+    pub(crate) exclude_kernel: bool,
+    /// New threads have it too.
+    pub(crate) inherit: bool,
+}
+
+/// A thread that waits for a page.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MinorFault {
+    pub(crate) addr: u64,
+    pub(crate) write: bool,
+    pub(crate) thread: u32,
+}
+
+/// What is the matter with a descriptor.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// There is something to read.
+    pub(crate) readable: bool,
+    /// Its other side is gone, or it is no good.
+    pub(crate) over: bool,
 }
 
 /// What a range is registered for.

@@ -21,17 +21,17 @@ struct Api {
 
 /// `struct uffdio_range`.
 #[repr(C)]
-struct Range {
+pub(super) struct Range {
     start: u64,
     len: u64,
 }
 
 /// `struct uffdio_register`.
 #[repr(C)]
-struct Register {
-    range: Range,
-    mode: u64,
-    ioctls: u64,
+pub(super) struct Register {
+    pub(super) range: Range,
+    pub(super) mode: u64,
+    pub(super) ioctls: u64,
 }
 
 /// `struct uffdio_writeprotect`, `struct uffdio_rwprotect`.
@@ -43,7 +43,7 @@ struct Protect {
 
 const UFFD_API: u64 = 0xaa;
 const API: libc::Ioctl = libc::_IOWR::<Api>(0xaa, 0x3f);
-const REGISTER: libc::Ioctl = libc::_IOWR::<Register>(0xaa, 0x00);
+pub(super) const REGISTER: libc::Ioctl = libc::_IOWR::<Register>(0xaa, 0x00);
 const UNREGISTER: libc::Ioctl = libc::_IOR::<Range>(0xaa, 0x01);
 const WRITEPROTECT: libc::Ioctl = libc::_IOWR::<Protect>(0xaa, 0x06);
 const RWPROTECT: libc::Ioctl = libc::_IOWR::<Protect>(0xaa, 0x09);
@@ -51,28 +51,28 @@ const RWPROTECT: libc::Ioctl = libc::_IOWR::<Protect>(0xaa, 0x09);
 const PROTECT: u64 = 1;
 /// Faults of the kernel itself are nobody's business here: they are resolved by the kernel. It is what makes the call
 /// free for everybody.
-const USER_MODE_ONLY: libc::c_int = 1;
+pub(super) const USER_MODE_ONLY: libc::c_int = 1;
 
 /// An open userfaultfd. Closing it unregisters all its ranges.
 #[derive(Debug)]
-pub(crate) struct Uffd(OwnedFd);
+pub(crate) struct Uffd(pub(super) OwnedFd);
 
 impl Uffd {
     /// What the kernel offers, by a descriptor to throw away: asking for a feature that it lacks tells nothing.
     pub(crate) fn offered() -> io::Result<u64> {
-        let uffd = Self::create()?;
+        let uffd = Self::create(USER_MODE_ONLY)?;
         uffd.handshake(0)
     }
 
     /// A descriptor with these features.
     pub(crate) fn open(features: u64) -> io::Result<Self> {
-        let uffd = Self::create()?;
+        let uffd = Self::create(USER_MODE_ONLY)?;
         uffd.handshake(features)?;
         Ok(uffd)
     }
 
-    fn create() -> io::Result<Self> {
-        let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | USER_MODE_ONLY;
+    pub(super) fn create(mode: libc::c_int) -> io::Result<Self> {
+        let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | mode;
         // SAFETY: it makes a descriptor and nothing else.
         let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, flags) };
         match libc::c_int::try_from(fd) {
@@ -82,7 +82,7 @@ impl Uffd {
         }
     }
 
-    fn handshake(&self, features: u64) -> io::Result<u64> {
+    pub(super) fn handshake(&self, features: u64) -> io::Result<u64> {
         let mut api = Api { api: UFFD_API, features, ioctls: 0 };
         // SAFETY: `api` is what the call expects.
         match unsafe { libc::ioctl(self.0.as_raw_fd(), API, &raw mut api) } {

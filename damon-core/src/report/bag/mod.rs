@@ -87,8 +87,13 @@ impl<const W: usize> Bag<W> {
                 return true;
             }
         }
-        self.shards[place.home as usize].lose();
+        self.lose(place, 1);
         false
+    }
+
+    /// Counts reports that were lost before they got here: 2²⁰ at most.
+    pub(super) fn lose(&self, place: &Place, n: u32) {
+        self.shards[place.home as usize].lose(n);
     }
 
     #[cold]
@@ -186,6 +191,19 @@ mod tests {
                 assert_eq!((took, drain(&mut consumer)), (bag.capacity(), (bag.capacity(), 5)));
             }
         }
+    }
+
+    #[test]
+    fn what_was_lost_elsewhere_is_counted_with_it() {
+        let bag = Arc::new(Bag::<1>::new(64));
+        let (place, mut consumer) = (bag.place(), Consumer::new(Arc::clone(&bag)));
+        bag.lose(&place, 7);
+        bag.push(&place, &[1]);
+        assert_eq!(drain(&mut consumer), (1, 7));
+        bag.lose(&place, u32::MAX);
+        assert_eq!(drain(&mut consumer), (0, 1 << 20));
+        (0..3_000).for_each(|_| bag.lose(&place, u32::MAX));
+        assert_eq!(drain(&mut consumer), (0, 1 << 31), "no wrap-around");
     }
 
     #[test]

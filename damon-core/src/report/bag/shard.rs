@@ -31,6 +31,9 @@ const CLAIMS: u32 = 3;
 /// Lost reports are counted up to here between two drains: so many threads may add at once and not wrap it around.
 const LOST_LIMIT: u32 = 1 << 31;
 
+/// What one addition may count: 2,048 threads that add it to just less than the limit do not wrap it around.
+const LOST_AT_ONCE: u32 = 1 << 20;
+
 #[derive(Debug)]
 #[repr(align(64))]
 struct Slot<const W: usize> {
@@ -103,11 +106,11 @@ impl<const W: usize> Shard<W> {
         false
     }
 
-    /// Counts a report that found no room, up to 2³¹ between two drains.
-    pub(super) fn lose(&self) {
+    /// Counts reports that found no room, up to 2³¹ between two drains, and 2²⁰ at once.
+    pub(super) fn lose(&self, n: u32) {
         let lost = &self.claims.0.lost;
         if lost.load(Ordering::Relaxed) < LOST_LIMIT {
-            lost.fetch_add(1, Ordering::Relaxed);
+            lost.fetch_add(n.min(LOST_AT_ONCE), Ordering::Relaxed);
         }
     }
 
@@ -213,10 +216,10 @@ mod tests {
     #[test]
     fn losses_are_counted_once_and_up_to_a_limit() {
         let (shard, mut reader) = (Shard::<1>::new(4), Reader::default());
-        shard.lose();
+        shard.lose(1);
         assert_eq!((drain(&mut reader, &shard).1, drain(&mut reader, &shard).1), (1, 0));
         shard.claims.0.lost.store(LOST_LIMIT - 1, Ordering::Relaxed);
-        (0..3).for_each(|_| shard.lose());
+        (0..3).for_each(|_| shard.lose(1));
         assert_eq!(drain(&mut reader, &shard).1, LOST_LIMIT);
     }
 
