@@ -118,7 +118,7 @@ mod tests {
             aggregation: Duration::from_millis(100),
             samples_per_aggregation: 20,
             addr_unit: 2,
-            targets: vec![TargetSnapshot { id: TargetId::new(0), group: 0, regions }],
+            targets: vec![TargetSnapshot { id: TargetId::new(0), group: 0, regions, events: Vec::new() }],
             ..Snapshot::default()
         }
     }

@@ -67,7 +67,7 @@ pub use report::{
 };
 pub use rng::Rng;
 pub use sight::{Extent, Seen, Sees, Span};
-pub use snapshot::{RegionSnapshot, Snapshot, TargetSnapshot, View};
+pub use snapshot::{RegionSnapshot, Snapshot, SourceSnapshot, TargetSnapshot, View};
 pub use target::{ProbeHits, Space, Target, TargetEvent, TargetId, TargetSpec};
 pub use time::Instant;
 pub use units::{Bp, NodeId};

@@ -1,5 +1,6 @@
 //! What a finished aggregation says, to look at ([`View`]) and to send elsewhere ([`Snapshot`]).
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::addr::AddrRange;
 use crate::attrs::Attrs;
 use crate::control::moving_sum;
 use crate::region::Region;
-use crate::report::{Intake, Source};
+use crate::report::{Events, Intake, Source, SourceCounts};
 use crate::sight::Sees;
 use crate::target::{Target, TargetId};
 use crate::time::Instant;
@@ -48,6 +49,17 @@ pub struct RegionSnapshot {
     pub sees: Sees,
 }
 
+/// A source of reports, in a [`Snapshot`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct SourceSnapshot {
+    /// How it was called.
+    pub name: String,
+    /// What became of its reports since it was added.
+    pub counts: SourceCounts,
+}
+
 /// One target of a [`Snapshot`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -59,6 +71,9 @@ pub struct TargetSnapshot {
     pub group: u32,
     /// Its regions, ascending.
     pub regions: Vec<RegionSnapshot>,
+    /// What was reported of each region; empty where nothing has ever been reported of the target.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub events: Vec<Events>,
 }
 
 /// All that a finished aggregation says: the owned form of a [`View`].
@@ -80,6 +95,12 @@ pub struct Snapshot {
     pub addr_unit: u64,
     /// The targets, by id.
     pub targets: Vec<TargetSnapshot>,
+    /// The sources of reports: first the owner's.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub sources: Vec<SourceSnapshot>,
+    /// The nodes that reports came from: see [`View::nodes`].
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub nodes: Vec<NodeId>,
 }
 
 impl<'a> View<'a> {
@@ -139,12 +160,22 @@ impl<'a> View<'a> {
         out.targets.truncate(self.targets.len());
         for (i, t) in self.targets.iter().enumerate() {
             if out.targets.len() == i {
-                out.targets.push(TargetSnapshot { id: t.id(), group: 0, regions: Vec::new() });
+                out.targets.push(TargetSnapshot { id: t.id(), group: 0, regions: Vec::new(), events: Vec::new() });
             }
             let to = &mut out.targets[i];
             (to.id, to.group) = (t.id(), t.spec.group);
             to.regions.clear();
             to.regions.extend(t.regions.iter().map(|r| RegionSnapshot::of(r, out.aggregation)));
+            to.events.clear();
+            to.events.extend((0..t.regions.len()).map_while(|i| t.events(i)));
+        }
+        out.nodes.clear();
+        out.nodes.extend_from_slice(self.nodes());
+        out.sources.resize_with(self.sources().len(), SourceSnapshot::default);
+        for (to, source) in out.sources.iter_mut().zip(self.sources()) {
+            to.counts = *source.counts();
+            to.name.clear();
+            to.name.push_str(source.name());
         }
     }
 }
@@ -187,7 +218,8 @@ mod tests {
             rate: Bp(1_500),
             sees: Sees::ReadsAndWrites,
         };
-        let target = TargetSnapshot { id: TargetId::new(4), group: 1, regions: alloc::vec![region] };
+        let target =
+            TargetSnapshot { id: TargetId::new(4), group: 1, regions: alloc::vec![region], events: Vec::new() };
         let sent = Snapshot { addr_unit: 1, targets: alloc::vec![target], ..Snapshot::default() };
         let json = serde_json::to_string(&sent).unwrap();
         assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), sent);

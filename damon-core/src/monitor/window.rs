@@ -133,7 +133,7 @@ impl Monitor {
 
     /// Takes what was reported until now. After an error more may come on top.
     fn take_reports<O: Ops + ?Sized>(&mut self, since: Instant, ops: &mut O) {
-        self.intake.drain(since, &self.attrs.spec().report_filter, &self.targets, ops);
+        self.intake.drain(since, self.attrs.spec(), &self.targets, ops);
         // Probes look at pages whose accesses are known, too.
         if self.attrs.spec().probes.is_empty() {
             self.intake.settle(&mut self.samples, &mut self.known);

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use super::coverage::{Coverage, Interval, Walk, covered};
 use super::source::{Source, SourceCounts, SourceId, SourceSpec};
-use super::{Access, AccessKind, ReportFilter, Reporter};
+use super::{Access, AccessKind, Reporter};
+use crate::addr::align_down;
+use crate::attrs::AttrsSpec;
 use crate::ops::{Ops, Sample};
 use crate::region::Region;
 use crate::sight::{Seen, Sees};
@@ -93,7 +95,7 @@ impl Intake {
     pub(crate) fn drain<O: Ops + ?Sized>(
         &mut self,
         since: Instant,
-        filter: &ReportFilter,
+        attrs: &AttrsSpec,
         targets: &[Target],
         ops: &mut O,
     ) {
@@ -102,7 +104,7 @@ impl Intake {
             let period = u64::from(source.period());
             source.drain(|access, counts| {
                 counts.received = counts.received.saturating_add(1);
-                if !filter.passes(&access) {
+                if !attrs.report_filter.passes(&access) {
                     counts.filtered = counts.filtered.saturating_add(1);
                     return;
                 }
@@ -110,15 +112,15 @@ impl Intake {
                     counts.outside = counts.outside.saturating_add(1);
                     return;
                 };
-                let mut events = 0;
-                if access.kind != AccessKind::Idle {
-                    events = u64::from(access.weight) * period;
-                    counts.events = counts.events.saturating_add(events);
-                } else if access.time.is_some_and(|time| time < since) {
-                    return;
+                let idle = access.kind == AccessKind::Idle;
+                let events = if idle { 0 } else { u64::from(access.weight) * period };
+                counts.events = counts.events.saturating_add(events);
+                let stale = idle && access.time.is_some_and(|time| time < since);
+                let (start, end) = granules(start, end, attrs.granule, idle);
+                if !stale && start < end {
+                    let (kind, source, node) = (access.kind, index as u16, column(nodes, access.node));
+                    staged.push(Report { target, kind, node, source, start, end, events });
                 }
-                let (kind, source, node) = (access.kind, index as u16, column(nodes, access.node));
-                staged.push(Report { target, kind, node, source, start, end, events });
             });
         }
         if sources.iter().any(|s| s.window().lost > 0) {
@@ -248,6 +250,13 @@ fn part(reported: &[Interval], r: &Region) -> u32 {
         Some(n) => (n / r.size()) as u32,
         None => (u128::from(covered) * u128::from(WHOLE) / u128::from(r.size())) as u32,
     }
+}
+
+/// The granules that an access touches, or that lie within what is idle: nothing smaller is told apart.
+#[inline]
+fn granules(start: u64, end: u64, granule: u64, idle: bool) -> (u64, u64) {
+    let up = |addr: u64| addr.checked_next_multiple_of(granule).unwrap_or(u64::MAX);
+    if idle { (up(start), align_down(end, granule)) } else { (align_down(start, granule), up(end)) }
 }
 
 /// The node's place among those that reported, if it has one or there is one left.

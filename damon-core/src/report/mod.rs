@@ -1,7 +1,7 @@
 //! Accesses that somebody else saw: the types of a report, and what it means.
 //!
-//! A report proves only its own bytes. Where it covers an address that is sampled in the same window it decides that
-//! sample; elsewhere it is a hint where to cut. Where reports are the only source ([`Sees::Reports`](crate::Sees::Reports)),
+//! A report proves only its own bytes: the granules that they touch, for nothing smaller is told apart. Where it covers
+//! an address that is sampled in the same window it decides that sample; elsewhere it is a hint where to cut. Where reports are the only source ([`Sees::Reports`](crate::Sees::Reports)),
 //! each window adds the distinct reported bytes of a region divided by its size. Weights count events, never coverage.
 //! Where one report says accessed and another idle, accessed holds.
 //!
@@ -40,8 +40,8 @@ pub enum AccessKind {
     Read,
     /// A write.
     Write,
-    /// Known idle: not accessed in this window, or if so, then reported as well. It saves the checks of its addresses in the
-    /// window that takes it, and counts there as if they had found nothing. In a window in which its source lost reports
+    /// Known idle: not accessed in this window, or if so, then reported as well. It saves the checks of the granules that it
+    /// fills in the window that takes it, and counts there as if they had found nothing. In a window in which its source lost reports
     /// nothing of the source is believed to be idle, for what was lost may have been an access.
     Idle,
 }

@@ -26,7 +26,11 @@ pub struct Health {
     pub unknown: u64,
     /// Reports that were taken into account.
     pub reports: u64,
-    /// Reports that did not fit, or were about nothing that is watched.
+    /// Reports about nothing that is watched.
+    pub reports_outside: u64,
+    /// Reports that the attributes' filter refused.
+    pub reports_filtered: u64,
+    /// Reports that did not fit. By source: [`View::sources`](damon_core::View::sources).
     pub reports_lost: u64,
     /// Errors of the backend that were, or are about to be, tried again.
     pub retries: u64,
@@ -57,6 +61,8 @@ impl Default for Health {
             checks: 0,
             unknown: 0,
             reports: 0,
+            reports_outside: 0,
+            reports_filtered: 0,
             reports_lost: 0,
             retries: 0,
             failed_actions: 0,
@@ -79,7 +85,9 @@ impl Health {
         self.checks += u64::from(window.checks);
         self.unknown += u64::from(window.unknown);
         self.reports += window.reports;
-        self.reports_lost += window.reports_lost + window.reports_outside;
+        self.reports_outside += window.reports_outside;
+        self.reports_filtered += window.reports_filtered;
+        self.reports_lost += window.reports_lost;
     }
 }
 

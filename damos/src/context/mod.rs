@@ -10,7 +10,9 @@ mod retry;
 
 use core::time::Duration;
 
-use damon_core::{ApplyOps, Attrs, DynError, Instant, Metrics, Monitor, Next, Ops, Stats, View, Window};
+use damon_core::{
+    ApplyOps, Attrs, DynError, Instant, Metrics, Monitor, Next, Ops, Reporter, SourceSpec, Stats, View, Window,
+};
 
 use crate::engine::{SchemeError, Schemes, Tried};
 use crate::scheme::Scheme;
@@ -274,6 +276,11 @@ impl<O: Ops> Context<O> {
     /// When one of them cannot be done, or cannot know what it is doing; the old list stays.
     pub fn set_schemes(&mut self, list: Vec<Scheme>) -> Result<(), SchemeError> {
         self.acting.commit(&self.monitor, list)
+    }
+
+    /// Adds a source of reports, as [`Monitor::add_source`] does. The reporter may be used from any thread and any context.
+    pub fn add_source(&mut self, spec: SourceSpec) -> Reporter {
+        self.monitor.add_source(spec)
     }
 
     /// Sets who carries out the schemes' actions.

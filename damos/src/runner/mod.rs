@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
-use damon_core::{Ops, Snapshot};
+use damon_core::{Ops, Reporter, Snapshot, SourceSpec};
 
 use crate::context::Context;
 use worker::{Command, Ended, Shared, Worker};
@@ -121,6 +121,29 @@ impl<O: Ops + Send + 'static> Kdamond<O> {
             Ok(Err(panic)) => resume_unwind(panic),
             Err(_) => Err(self.shared.gone()),
         }
+    }
+
+    /// Adds a source of reports to the running monitor. The reporter may be used from any thread and any context, and outlive the
+    /// worker.
+    ///
+    /// ```
+    /// use damon_core::{Access, AddrRange, Attrs, Monitor, SourceSpec, TargetId, TargetSpec};
+    /// use damos::{Context, Kdamond};
+    /// let mut monitor = Monitor::new(Attrs::default(), 1);
+    /// let slots = TargetId::new(0);
+    /// monitor.add_target(TargetSpec { ranges: vec![AddrRange::new(0, 1 << 20).unwrap()], ..TargetSpec::new(slots) });
+    /// let kdamond = Kdamond::spawn(Context::new(monitor, ()))?;
+    /// let hits = kdamond.add_source(SourceSpec::new("hits"))?;
+    /// while kdamond.with(|context| context.health().reports)? == 0 {
+    ///     hits.report_access(Access::new(slots, 4_096, 64));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`with`](Self::with).
+    pub fn add_source(&self, spec: SourceSpec) -> Result<Reporter, WorkerGone<O::Error>> {
+        self.with(|context| context.add_source(spec))
     }
 
     /// Stops sampling and freezes ages, when it returns; closures are still run.

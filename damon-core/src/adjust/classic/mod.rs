@@ -5,6 +5,7 @@
 
 mod draw;
 mod fit;
+mod hulls;
 pub mod laws;
 mod limits;
 mod merge;
@@ -18,10 +19,13 @@ use super::{Adjuster, Counted};
 use crate::attrs::Attrs;
 use crate::control::shares::{Claim, Shares};
 use crate::ops::Sample;
+use crate::region::Region;
+use crate::report::Interval;
 use crate::rng::Rng;
 use crate::sight::Extent;
-use crate::target::{Cut, Target};
+use crate::target::{Cut, Target, TargetId};
 
+use hulls::Hulls;
 use pools::Pools;
 use score::Score;
 
@@ -37,6 +41,7 @@ pub(crate) struct Classic {
     shares: Shares,
     claims: Vec<Claim>,
     cuts: Vec<Cut>,
+    hulls: Hulls,
 }
 
 /// The highest count of an aggregation as it came to be, which saves a pass over the regions: where each was sampled in
@@ -90,6 +95,10 @@ impl Adjuster for Classic {
         counted
     }
 
+    fn hint(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
+        self.hulls.add(target, region, reported);
+    }
+
     fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
         let score = Score::of(attrs);
         let (highest, extent) = match self.highest.known(attrs, targets) {
@@ -112,8 +121,11 @@ impl Adjuster for Classic {
     }
 
     fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], rng: &mut Rng) {
-        let cuts = &mut self.cuts;
-        self.pools.each(attrs, targets, |pool, max, past| split::reset_and_split(pool, max, past, attrs, rng, cuts));
+        let Self { cuts, hulls, .. } = self;
+        self.pools.each(attrs, targets, |pool, max, past| {
+            split::Split { max, attrs, hulls }.reset_and_split(pool, past, rng, cuts);
+        });
+        hulls.clear();
         self.highest = Highest::default();
     }
 
@@ -134,6 +146,7 @@ impl Adjuster for Classic {
 
     fn forget(&mut self, target: &mut Target) {
         self.highest.even = false;
+        self.hulls.clear();
         target.forget();
     }
 

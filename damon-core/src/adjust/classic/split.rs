@@ -11,6 +11,8 @@ use crate::rng::Rng;
 use crate::sight::Sees;
 use crate::target::{Cut, Target};
 
+use super::hulls::Hulls;
+
 /// What one splitting leaves for the next. The kernel has one of these for all contexts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Past {
@@ -18,45 +20,61 @@ pub(super) struct Past {
     rotation: usize,
 }
 
-/// Puts counts by, and cuts each region in two, or in three where twos brought nothing; above half of `max` regions only
-/// some of them in turn; from `max` on none.
-pub(super) fn reset_and_split(
-    targets: &mut [Target],
-    max: usize,
-    past: &mut Past,
-    attrs: &Attrs,
-    rng: &mut Rng,
-    cuts: &mut Vec<Cut>,
-) {
-    let nr_regions: usize = targets.iter().map(|t| t.regions.len()).sum();
-    let mut turn = Turn { index: 0, step: 1, offset: 0 };
-    let mut parts = 2;
-    if nr_regions < max && nr_regions > max / 2 {
-        turn.step = max / (max - nr_regions);
-        turn.offset = past.rotation % turn.step;
-        past.rotation = past.rotation.wrapping_add(1);
-    } else if past.nr_regions == nr_regions && nr_regions < max / 3 {
-        parts = 3;
-    }
-    past.nr_regions = nr_regions;
-    if nr_regions >= max {
-        targets.iter_mut().for_each(Target::reset);
-        return;
-    }
-    for t in targets {
-        let granule = t.unit(attrs.spec().granule);
-        cuts.clear();
-        for (index, r) in t.regions.iter_mut().enumerate() {
-            if turn.take() && r.sees != Sees::Nothing {
-                let unit = r.extent.bytes().max(granule);
-                // The kernel asks for more than two units here, and for two in turns.
-                let least = if turn.step > 1 { 2 * unit } else { 2 * unit + 1 };
-                cut_region(index, r, parts, unit, least, rng, cuts);
-            }
-            r.reset();
+/// What splitting goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split<'a> {
+    /// So many regions at most.
+    pub(super) max: usize,
+    pub(super) attrs: &'a Attrs,
+    /// Where these say so a region is cut around what was reported of it, and not at random.
+    pub(super) hulls: &'a Hulls,
+}
+
+impl Split<'_> {
+    /// Puts counts by, and cuts each region in two, or in three where twos brought nothing; above half of `max` regions
+    /// only some of them in turn; from `max` on none.
+    pub(super) fn reset_and_split(&self, targets: &mut [Target], past: &mut Past, rng: &mut Rng, cuts: &mut Vec<Cut>) {
+        let max = self.max;
+        let nr_regions: usize = targets.iter().map(|t| t.regions.len()).sum();
+        let mut turn = Turn { index: 0, step: 1, offset: 0 };
+        let mut parts = 2;
+        if nr_regions < max && nr_regions > max / 2 {
+            turn.step = max / (max - nr_regions);
+            turn.offset = past.rotation % turn.step;
+            past.rotation = past.rotation.wrapping_add(1);
+        } else if past.nr_regions == nr_regions && nr_regions < max / 3 {
+            parts = 3;
         }
-        t.reset_probe_hits();
-        t.cut(cuts);
+        past.nr_regions = nr_regions;
+        if nr_regions >= max {
+            targets.iter_mut().for_each(Target::reset);
+            return;
+        }
+        // A region takes two at most. What random cuts alone add always fits.
+        let mut room = max - nr_regions;
+        for t in targets {
+            let granule = t.unit(self.attrs.spec().granule);
+            let id = t.id();
+            cuts.clear();
+            for (index, r) in t.regions.iter_mut().enumerate() {
+                let unit = r.extent.bytes().max(granule);
+                let before = cuts.len();
+                let its_turn = turn.take();
+                if r.sees == Sees::Nothing || room < 2 && self.hulls.any() {
+                    // It stays whole.
+                } else if self.hulls.cut(id, index, r, unit, cuts) {
+                    // Around what was reported.
+                } else if its_turn {
+                    // The kernel asks for more than two units here, and for two in turns.
+                    let least = if turn.step > 1 { 2 * unit } else { 2 * unit + 1 };
+                    cut_region(index, r, parts, unit, least, rng, cuts);
+                }
+                room = room.saturating_sub(cuts.len() - before);
+                r.reset();
+            }
+            t.reset_probe_hits();
+            t.cut(cuts);
+        }
     }
 }
 

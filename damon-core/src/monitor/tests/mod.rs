@@ -3,6 +3,7 @@
 mod properties;
 mod reports;
 mod seam;
+mod sources;
 mod targets;
 mod windows;
 
@@ -11,6 +12,7 @@ use crate::attrs::AttrsSpec;
 use crate::ops::{Fault, Ops, Want};
 use crate::region::Region;
 use crate::sight::{Extent, Seen, Sees};
+use crate::target::Space;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 
@@ -78,8 +80,13 @@ impl Ops for Fake {
         }
         self.may_fail()
     }
-    fn resolve(&mut self, space: crate::Space, addr: u64) -> Option<(TargetId, u64)> {
-        (space == crate::Space::Process(42)).then_some((T, addr))
+    fn resolve(&mut self, space: Space, addr: u64) -> Option<(TargetId, u64)> {
+        match space {
+            // Processes map the file from its second page on.
+            Space::Process(42 | 43) => Some((T, addr + 4096)),
+            Space::File(7) => Some((T, addr)),
+            _ => None,
+        }
     }
     fn fault(&self, _: &Provoked) -> Fault {
         Fault::Transient

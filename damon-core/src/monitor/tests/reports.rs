@@ -128,15 +128,45 @@ fn as_the_only_source_they_add_the_covered_part_of_each_region() {
     assert!(regions(&m).iter().all(|r| r.nr_samples == 20 && r.nr_writes == 0));
 }
 
-#[test]
-fn a_single_hot_page_does_not_make_a_region_hot() {
-    let (mut m, mut ops, mut now) = reported();
-    for _ in 0..200 {
-        m.report_access(access(AccessKind::Write, 5 * MIB, 4096));
-        let _ = window(&mut m, &mut ops, &mut now);
+/// One page of 10 GiB is reported in each window; what else is seen there finds it idle.
+fn hot_page(sees: Sees) {
+    const PAGE: core::ops::Range<u64> = 7_777 * MIB..7_777 * MIB + 4096;
+    let (mut m, mut ops, mut now) = (monitor(Attrs::default()), Fake::new(10 << 30, 0..0), Instant::ZERO);
+    ops.spans.insert(T, vec![span(0, 10 << 30, sees)]);
+    for aggregation in 1..=20 {
+        for _ in 0..m.attrs.samples_per_aggregation() {
+            m.report_access(access(AccessKind::Write, PAGE.start + 64, 8));
+            m.report_access(access(AccessKind::Write, PAGE.start + 4000, 8));
+            let _ = window(&mut m, &mut ops, &mut now);
+        }
+        let hot: u64 = regions(&m).iter().filter(|r| r.nr_accesses > 0).map(Region::size).sum();
+        assert_eq!(hot, if aggregation == 1 { 0 } else { 4096 }, "after {aggregation} aggregations");
     }
-    let hot: u64 = regions(&m).iter().filter(|r| r.nr_accesses > 0).map(Region::size).sum();
-    assert!(hot <= MIB, "{hot}");
+    let found = regions(&m).into_iter().find(|r| r.start == PAGE.start && r.end == PAGE.end).unwrap();
+    assert_eq!((found.nr_accesses, found.nr_writes, found.nr_samples), (20, 20, 20));
+}
+
+#[test]
+fn a_hot_page_of_ten_gibibytes_makes_nothing_else_hot_and_is_found_beside_checks() {
+    hot_page(Sees::Accesses);
+}
+
+#[test]
+fn a_hot_page_of_ten_gibibytes_makes_nothing_else_hot_and_is_found_by_reports_alone() {
+    hot_page(Sees::Reports);
+}
+
+#[test]
+fn an_access_covers_the_granules_that_it_touches_and_idleness_those_that_it_fills() {
+    let (mut m, mut ops, mut now) =
+        (monitor(attrs(|s| s.max_region = Some(4096))), Fake::new(10 * 4096, 0..40_960), Instant::ZERO);
+    m.report_access(access(AccessKind::Write, 4095, 2));
+    m.report_access(access(AccessKind::Idle, 5 * 4096 - 1, 4098));
+    m.report_access(access(AccessKind::Idle, 8 * 4096 + 1, 4095));
+    let s = stats(window(&mut m, &mut ops, &mut now));
+    assert_eq!((s.reports, s.saved), (3, 3));
+    let seen: Vec<_> = regions(&m).iter().map(|r| (r.nr_accesses, r.nr_writes)).collect();
+    assert_eq!(seen, [(1, 1), (1, 1), (1, 0), (1, 0), (1, 0), (0, 0), (1, 0), (1, 0), (1, 0), (1, 0)]);
 }
 
 #[test]
@@ -168,7 +198,7 @@ fn foreign_spaces_are_resolved_and_what_is_not_watched_is_counted() {
     let of = |space, addr| Access { space, ..Access::new(T, addr, 64) };
     for a in [
         of(Space::Process(42), 0),
-        of(Space::Process(43), 0),
+        of(Space::Process(44), 0),
         of(Space::Custom(1), 0),
         of(Space::Target(TargetId::new(9)), 0),
         of(Space::Target(T), MIB),
