@@ -3,12 +3,7 @@
 use damon_core::{Ops, Sample, Seen, Sees, Want};
 
 use super::bench::{Bench, block};
-use super::{Fixture, Outcome, Touch, Verdict};
-
-/// `Ok(None)`: kept. `Ok(Some(why))`: does not apply. `Err(how)`: broken.
-type Kept = Result<Option<String>, String>;
-
-const KEPT: Kept = Ok(None);
+use super::{Fixture, KEPT, Kept, Outcome, Touch, outcome};
 
 /// So many places of each span are touched alone.
 const FEW: usize = 4;
@@ -34,15 +29,6 @@ pub(super) fn all<F: Fixture + ?Sized>(b: &mut Bench<'_, F>) -> Vec<Outcome> {
         an_extent_is_what_a_check_observes
         attributes_alone_need_no_arming
     ]
-}
-
-fn outcome(name: &'static str, kept: Kept) -> Outcome {
-    let verdict = match kept {
-        Ok(None) => Verdict::Passed,
-        Ok(Some(why)) => Verdict::Skipped(why),
-        Err(how) => Verdict::Failed(how),
-    };
-    Outcome { name, verdict }
 }
 
 fn ranges_ascend_apart_and_aligned<F: Fixture + ?Sized>(b: &mut Bench<'_, F>) -> Kept {

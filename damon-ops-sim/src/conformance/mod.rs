@@ -1,4 +1,5 @@
-//! A suite that any backend can be run against: does it keep the promises of [`Ops`]?
+//! A suite that any backend can be run against: does it keep the promises of [`Ops`]? Another part, [`run_acting`], is for
+//! those of [`ApplyOps`](damon_core::ApplyOps).
 //!
 //! It knows nothing of simulation. A [`Fixture`] lends the backend and touches its memory; the suite arms, has pages
 //! touched, checks, and says by name what does not hold.
@@ -23,12 +24,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod acting;
 mod bench;
 mod checks;
 
 use std::fmt;
 
 use damon_core::{Ops, TargetId};
+
+pub use acting::{ActFixture, run_acting};
 
 /// A way to touch memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,4 +132,18 @@ impl fmt::Display for Report {
 /// Runs the suite.
 pub fn run<F: Fixture + ?Sized>(fixture: &mut F) -> Report {
     Report { outcomes: checks::all(&mut bench::Bench::new(fixture)) }
+}
+
+/// `Ok(None)`: kept. `Ok(Some(why))`: does not apply. `Err(how)`: broken.
+type Kept = Result<Option<String>, String>;
+
+const KEPT: Kept = Ok(None);
+
+fn outcome(name: &'static str, kept: Kept) -> Outcome {
+    let verdict = match kept {
+        Ok(None) => Verdict::Passed,
+        Ok(Some(why)) => Verdict::Skipped(why),
+        Err(how) => Verdict::Failed(how),
+    };
+    Outcome { name, verdict }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use damon_core::TargetId;
-use damon_ops_sim::conformance::{self, Fixture, Touch};
-use damon_ops_vaddr::{Method, Own};
+use damon_core::{AddrRange, TargetId};
+use damon_ops_sim::conformance::{self, ActFixture, Fixture, Touch};
+use damon_ops_vaddr::{Method, Own, OwnActor};
 
-use crate::support::{Memory, TARGET, watched};
+use crate::support::{Memory, PAGE, TARGET, watched};
 
 struct Real(Own, Memory);
 
@@ -29,9 +29,37 @@ impl Fixture for Real {
     }
 }
 
+/// Who acts on it, while it is watched.
+struct Acting(OwnActor, Real);
+
+impl ActFixture for Acting {
+    type Actor = OwnActor;
+
+    fn actor(&mut self) -> &mut OwnActor {
+        &mut self.0
+    }
+
+    fn target(&self) -> TargetId {
+        TARGET
+    }
+
+    fn range(&self) -> AddrRange {
+        self.1.1.range()
+    }
+
+    fn reset(&mut self) -> bool {
+        // Each page was written once.
+        (0..self.range().size() / PAGE).all(|n| self.1.1.page(n).load(Relaxed) == 1)
+    }
+}
+
 fn conforms(method: Method) {
     if let Some((own, memory)) = watched(method, 512) {
         conformance::run(&mut Real(own, memory)).assert();
+    }
+    if let Some((own, memory)) = watched(method, 512) {
+        let actor = own.actor().unwrap();
+        conformance::run_acting(&mut Acting(actor, Real(own, memory))).assert();
     }
 }
 
