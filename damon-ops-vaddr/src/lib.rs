@@ -3,6 +3,8 @@
 //! ```text
 //!  own/    Own: this process's memory, no privileges     ┐
 //!  handed/ Handed: what a process hands over, no rights  │
+//!  remote/ Remote: other processes' memory, as root      │
+//!  group/  process trees, cgroups                        │
 //!  linux/  what the kernel's files say: parsers, rules   ├─ safe
 //!  source/ perf events, userfaultfd: reports               │
 //!  sys/    mmap, madvise, userfaultfd, PAGEMAP_SCAN      ┘  the workspace's only `unsafe`
@@ -32,11 +34,12 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod group;
 #[cfg(target_os = "linux")]
 pub mod handed;
 pub mod linux;
 mod own;
-mod remote;
+pub mod remote;
 pub mod source;
 mod sys;
 
@@ -44,5 +47,5 @@ pub use own::{
     ActError, Capabilities, Forked, HugePages, Method, MethodReport, NothingWorks, OpenError, Options, Outcome, Own,
     OwnActor, OwnError, Stats, WatchError, Watched,
 };
-pub use remote::{RemoteActError, RemoteActor};
+pub use remote::{Remote, RemoteActError, RemoteActor};
 pub use sys::{Guard, PrivateMap, SharedMap};

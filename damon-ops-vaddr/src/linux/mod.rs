@@ -3,6 +3,7 @@
 //! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
 
 pub mod act;
+mod disturbance;
 mod fdinfo;
 mod filters;
 mod kpage;
@@ -19,6 +20,7 @@ mod three_regions;
 mod words;
 
 pub use crate::sys::{Pidfd, page_size};
+pub use disturbance::{Disturbance, Disturbances};
 pub use fdinfo::{parse_pidfd, parse_pidfd_names, parse_uffd_features};
 pub use filters::{FilterError, PageFilters, Whereabouts};
 pub use kpage::{Folio, KPageCgroup, KPageCount, KPageFlags, PageFlags, Pfn};
@@ -33,3 +35,5 @@ pub use smaps::{kernel_page_size, parse_kernel_page_size};
 pub use thp::{DEFAULT_HUGE_PAGE, huge_page_size, parse_huge_page_size};
 pub use three_regions::{ThreeRegionsError, three_regions};
 pub use words::FileError;
+#[cfg(test)]
+pub(crate) use words::fake;

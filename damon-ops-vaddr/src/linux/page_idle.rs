@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::kpage::Pfn;
 use super::words::{FileError, Words};
+use crate::sys::lock;
 
 /// Pages in a word.
 const BITS: u64 = 64;
@@ -69,6 +70,17 @@ impl PageIdle {
         idle.extend(pages.iter().zip(&self.got).map(|(p, w)| w.is_some_and(|w| w >> (p.0 % BITS) & 1 == 1)));
         Ok(())
     }
+
+    /// Does nobody else who asks this have the bitmap open? Everybody who monitors by it should ask, time and again: who
+    /// asks keeps a shared `flock(2)` on the file, whereby others see that they are not alone.
+    ///
+    /// # Errors
+    /// When the file cannot be locked.
+    pub fn is_alone(&self) -> io::Result<bool> {
+        let alone = lock(self.words.file(), true)?;
+        lock(self.words.file(), false)?;
+        Ok(alone)
+    }
 }
 
 pub(crate) fn needs(e: &io::Error) -> &'static str {
@@ -115,6 +127,20 @@ mod tests {
         let asked: Vec<Pfn> = (0..13_000).rev().map(Pfn).collect();
         idle.read(&asked, &mut out).unwrap();
         assert!(asked.iter().zip(out).all(|(p, idle)| idle == (p.0 % 7 == 3 && p.0 < 12_800)));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_is_not_alone_learns_of_it_on_both_sides() {
+        let root = Root::new();
+        root.put(BITMAP, &[0]);
+        let first = PageIdle::open(root.path()).unwrap();
+        assert!(first.is_alone().unwrap() && first.is_alone().unwrap());
+        let second = PageIdle::open(root.path()).unwrap();
+        assert!(!second.is_alone().unwrap());
+        assert!(!first.is_alone().unwrap() && !second.is_alone().unwrap());
+        drop(first);
+        assert!(second.is_alone().unwrap());
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl Words {
         }
     }
 
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
     fn error(&self, what: &'static str, source: io::Error) -> FileError {
         FileError { what, path: self.path.clone(), needs: (self.needs)(&source), source }
     }

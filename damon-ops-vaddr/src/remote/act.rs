@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use damon_core::{Action, AddrRange, Applied, ApplyOps, Extent, Request, TargetId, Unsupported};
 
-use super::known::Known;
+use super::roster::Roster;
 use crate::linux::act::{self, Done, Guard, Guardrails, LeftAlone, ProcessError, Selector};
 use crate::linux::{FilterError, Mapping, MapsError, Process, ProcessOpenError, ProcessPagemap, huge_page_size};
 use crate::sys::page_size;
@@ -60,7 +60,7 @@ impl From<Unsupported> for RemoteActError {
 /// An unmapped hole in a range is passed over: it counts neither as passed nor as an error.
 #[derive(Debug)]
 pub struct RemoteActor {
-    known: Known,
+    known: Roster,
     shared_pages: bool,
     pub(super) page: u64,
     huge: u64,
@@ -107,15 +107,15 @@ impl RemoteActor {
         processes: impl IntoIterator<Item = (TargetId, u32)>,
         guardrails: Guardrails,
     ) -> Result<Self, ProcessOpenError> {
-        let (root, known) = (PathBuf::from("/"), Known::default());
+        let (root, known) = (PathBuf::from("/"), Roster::default());
         for (target, pid) in processes {
             known.insert(target, Arc::new(Process::open(&root, pid)?));
         }
         Ok(Self::of(known, guardrails))
     }
 
-    /// Who acts on what is known, now and later.
-    pub(crate) fn of(known: Known, guardrails: Guardrails) -> Self {
+    /// Who acts on what somebody watches, now and later.
+    pub(crate) fn of(known: Roster, guardrails: Guardrails) -> Self {
         let (root, page) = (PathBuf::from("/"), page_size());
         Self {
             known,
@@ -141,7 +141,7 @@ impl RemoteActor {
 
     /// The process of `target` and what is known of it.
     fn look(&mut self, target: TargetId) -> Result<(), RemoteActError> {
-        let process = self.known.get(target).ok_or(RemoteActError::UnknownTarget { target })?;
+        let process = self.known.process(target).ok_or(RemoteActError::UnknownTarget { target })?;
         if !process.is_alive() {
             return Err(ProcessError::Gone { pid: process.pid() }.into());
         }
@@ -205,14 +205,14 @@ impl ApplyOps for RemoteActor {
 
     fn supports(&self, target: Option<TargetId>, req: &Request<'_>) -> Result<(), Unsupported> {
         let refused = |why| Err(Unsupported::new(req.action, why));
-        match target.map(|target| self.known.get(target)) {
+        match target.map(|target| self.known.process(target)) {
             Some(None) => {
                 return refused("the target is no process that is watched here: give it to the backend first");
             }
             Some(Some(process)) => act::supports(req.action, Some(process.pidfd()))?,
             None => {
                 act::supports(req.action, None)?;
-                for process in self.known.all().iter().filter(|process| process.is_alive()) {
+                for (_, process) in self.known.all().iter().filter(|(_, process)| process.is_alive()) {
                     act::supports(req.action, Some(process.pidfd()))?;
                 }
             }

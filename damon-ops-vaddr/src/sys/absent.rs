@@ -40,6 +40,10 @@ pub(crate) fn advise(_: AddrRange, _: Advice) -> io::Result<()> {
     unsupported()
 }
 
+pub(crate) fn lock(_: &std::fs::File, _: bool) -> io::Result<bool> {
+    unsupported()
+}
+
 pub(crate) fn in_memory(_: AddrRange, _: u64, _: &mut Vec<u8>) -> io::Result<()> {
     unsupported()
 }

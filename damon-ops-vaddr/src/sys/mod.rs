@@ -10,6 +10,8 @@ mod advise;
 #[cfg(target_os = "linux")]
 mod cache;
 #[cfg(target_os = "linux")]
+mod lock;
+#[cfg(target_os = "linux")]
 mod map;
 #[cfg(target_os = "linux")]
 mod minor;
@@ -33,7 +35,8 @@ mod zap;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{
-    Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, cached, errno, in_memory, move_to, nodes_of,
+    Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, cached, errno, in_memory, lock, move_to,
+    nodes_of,
 };
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
@@ -41,6 +44,8 @@ pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
 pub(crate) use advise::{advise, in_memory};
 #[cfg(target_os = "linux")]
 pub(crate) use cache::cached;
+#[cfg(target_os = "linux")]
+pub(crate) use lock::lock;
 #[cfg(target_os = "linux")]
 pub use map::{PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]

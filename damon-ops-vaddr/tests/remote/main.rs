@@ -1,0 +1,11 @@
+//! The backend for other processes on real processes: what it sees, who it takes for whom, and what it says where it
+//! cannot. One binary, so that it runs as it is on any kernel (`.ci/vm`); it is its own workload.
+//!
+//! What takes root, page_idle or a machine of one's own says so where it is skipped.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod child;
+mod conformance;
+mod life;
+mod support;
