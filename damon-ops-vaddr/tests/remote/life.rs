@@ -1,6 +1,7 @@
 //! Processes that come, fork, exec, unmap and end: who is taken for whom, and what their samples say.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use damon_core::{Action, AddrRange, Ops, Sample, Seen, Space, TargetEvent, TargetId, Want};
 use damon_ops_vaddr::linux::act;
@@ -52,19 +53,28 @@ fn a_process_that_ends_is_gone_once_and_its_samples_are_unknown() {
 
 #[test]
 fn who_gets_the_pid_of_one_that_ended_is_never_taken_for_it() {
-    let Some((mut ops, mut workload, target)) = watched() else { return };
-    let last_pid = PathBuf::from("/proc/sys/kernel/ns_last_pid");
-    if !in_vm() || !last_pid.exists() {
-        return lacks("a machine whose pids may be chosen");
+    let Some(remote) = remote() else { return };
+    if !in_vm() {
+        return lacks("a machine whose pids may be used up");
     }
+    let (limit, mut ops) = (PathBuf::from("/proc/sys/kernel/pid_max"), Noticed(remote));
+    let before = std::fs::read_to_string(&limit).unwrap();
+    std::fs::write(&limit, "500").unwrap();
+    let burn = || Command::new("/bin/true").spawn().map(|mut child| (child.id(), child.wait())).unwrap().0;
+    // Where pids are given out again: not the low ones.
+    while burn() < 350 {}
+    let mut workload = Workload::start();
+    ops.0.watch(Watch::process(workload.pid())).unwrap();
+    let target = joined(&mut ops)[0];
     let memory = workload.map("private", 64);
     refresh(&mut ops, target);
     let pid = workload.pid();
     workload.kill();
-    let heir = (0..50).find_map(|_| {
-        std::fs::write(&last_pid, (pid - 1).to_string()).unwrap();
-        Some(Workload::start()).filter(|heir| heir.pid() == pid)
+    let heir = (0..3_000).find_map(|_| {
+        let next = burn() + 1;
+        (next == pid).then(Workload::start).filter(|heir| heir.pid() == pid)
     });
+    std::fs::write(&limit, before.trim()).unwrap();
     let Some(mut heir) = heir else { panic!("the pid was not to be had") };
     let theirs = heir.map("private", 64);
     let mut window =
