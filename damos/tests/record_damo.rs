@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use damos::config::document::{Intervals, IntervalsGoal};
 use damos::config::quantity::{BasisPoints, Count, Micros};
-use damos::record::figures::{Axis, HeatGrid, Survey, Timing, at_percentile, idle_time_us};
+use damos::record::figures::{Axis, HeatGrid, HeatUnit, Survey, Timing, at_percentile, idle_time_us};
 use damos::record::{DamoWriter, Item, Reader, Region, Series, Snapshot, TargetName};
 
 fn damo(args: &[&str], file: &Path) -> String {
@@ -115,7 +115,7 @@ fn a_heat_map_agrees_in_every_cell() {
         let series = &survey.series()[0];
         let hottest = series.hottest().unwrap();
         let time = Axis::new(series.start_ns, series.end_ns, 16).unwrap();
-        let mut grid = HeatGrid::new(time, Axis::new(hottest.start, hottest.end, 24).unwrap());
+        let mut grid = HeatGrid::new(time, Axis::new(hottest.start, hottest.end, 24).unwrap(), HeatUnit::Hz);
         snapshots(&items).for_each(|s| grid.add(&series.series, s));
 
         let text =

@@ -4,6 +4,7 @@ pub mod accuracy;
 pub mod acting;
 pub mod heatmap;
 pub mod progress;
+pub mod recorded;
 pub mod report;
 pub mod score;
 pub mod slowdown;

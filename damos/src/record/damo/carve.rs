@@ -135,41 +135,59 @@ impl Scan {
 
     /// Goes on behind the first `length` bytes. True when the value ends, after `length` bytes.
     fn step(&mut self, bytes: &[u8], length: &mut usize) -> bool {
-        for (i, &byte) in bytes.iter().enumerate().skip(*length) {
-            if self.in_text {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => {
-                        self.in_text = false;
-                        if self.depth == 0 {
-                            *length = i + 1;
-                            return true;
-                        }
-                    }
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' if !(self.scalar && self.depth == 0) => self.in_text = true,
-                b'{' | b'[' if !(self.scalar && self.depth == 0) => self.depth += 1,
-                b'}' | b']' | b',' | b' ' | b'\n' | b'\t' | b'\r' | b':' if self.depth == 0 => {
-                    *length = i;
-                    return true;
-                }
-                b'}' | b']' => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        *length = i + 1;
-                        return true;
-                    }
-                }
-                _ if self.depth == 0 => self.scalar = true,
-                _ => {}
+        let mut i = *length;
+        while i < bytes.len() {
+            let ended = if self.in_text { self.text(bytes, &mut i) } else { self.structure(bytes, &mut i) };
+            if ended {
+                *length = i;
+                return true;
             }
         }
-        *length = bytes.len();
+        *length = i;
+        false
+    }
+
+    /// Goes on in a text. True if it ends, and is the value.
+    fn text(&mut self, bytes: &[u8], i: &mut usize) -> bool {
+        if core::mem::take(&mut self.escaped) {
+            *i += 1;
+            return false;
+        }
+        let rest = &bytes[*i..];
+        let Some(stop) = rest.iter().position(|&byte| byte == b'"' || byte == b'\\') else {
+            *i = bytes.len();
+            return false;
+        };
+        *i += stop + 1;
+        self.escaped = rest[stop] == b'\\';
+        self.in_text = self.escaped;
+        !self.in_text && self.depth == 0
+    }
+
+    /// Takes a byte, or the run of spaces that indents a line. True if the value ends.
+    fn structure(&mut self, bytes: &[u8], i: &mut usize) -> bool {
+        let in_scalar = self.scalar && self.depth == 0;
+        match bytes[*i] {
+            b'"' if !in_scalar => self.in_text = true,
+            b'{' | b'[' if !in_scalar => self.depth += 1,
+            b'}' | b']' | b',' | b' ' | b'\n' | b'\t' | b'\r' | b':' if self.depth == 0 => return true,
+            b'}' | b']' => {
+                self.depth -= 1;
+                *i += 1;
+                return self.depth == 0;
+            }
+            b' ' => {
+                // Two thirds of what damo writes: eight at a time.
+                while bytes.get(*i..*i + 8).is_some_and(|run| run == b"        ") {
+                    *i += 8;
+                }
+                *i += usize::from(bytes.get(*i) == Some(&b' '));
+                return false;
+            }
+            _ if self.depth == 0 => self.scalar = true,
+            _ => {}
+        }
+        *i += 1;
         false
     }
 }

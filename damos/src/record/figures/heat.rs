@@ -50,13 +50,24 @@ impl Axis {
     }
 }
 
-/// The mean heat of each cell: accesses seen per second where the record knows its intervals, samples of an aggregation elsewhere.
+/// What heat is measured in. Where a record says nothing of its intervals it is samples with an access, whatever was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeatUnit {
+    /// Accesses seen per second.
+    #[default]
+    Hz,
+    /// The part of the samples that found an access: 0 to 1.
+    Rate,
+}
+
+/// The mean heat of each cell.
 ///
 /// A region's age says that it was as hot before: of the time before the first snapshot that is all that is known, and it is used.
 #[derive(Clone, Debug)]
 pub struct HeatGrid {
     time: Axis,
     addresses: Axis,
+    unit: HeatUnit,
     /// Row by row: a row is a step of time.
     cells: Vec<Option<f64>>,
     last_end_ns: Option<u64>,
@@ -64,8 +75,8 @@ pub struct HeatGrid {
 
 impl HeatGrid {
     /// An empty one.
-    pub fn new(time: Axis, addresses: Axis) -> Self {
-        Self { time, addresses, cells: vec![None; time.steps * addresses.steps], last_end_ns: None }
+    pub fn new(time: Axis, addresses: Axis, unit: HeatUnit) -> Self {
+        Self { time, addresses, unit, cells: vec![None; time.steps * addresses.steps], last_end_ns: None }
     }
 
     /// Time, in nanoseconds.
@@ -103,7 +114,11 @@ impl HeatGrid {
             }
             let since = s.start_ns.saturating_sub(aggr_ns.saturating_mul(r.age.into()));
             let since = since.max(self.last_end_ns.unwrap_or(0));
-            let heat = timing.map_or(f64::from(r.nr_accesses), |t| t.hz(r.nr_accesses));
+            let heat = match (timing, self.unit) {
+                (Some(t), HeatUnit::Hz) => t.hz(r.nr_accesses),
+                (Some(t), HeatUnit::Rate) => t.rate(r.nr_accesses),
+                (None, _) => f64::from(r.nr_accesses),
+            };
             self.spread(r, since, s.end_ns, heat);
         }
         self.last_end_ns = Some(s.end_ns);
@@ -127,7 +142,7 @@ mod tests {
 
     #[test]
     fn heat_is_the_mean_over_time_and_bytes_of_a_cell() {
-        let mut grid = HeatGrid::new(Axis::new(0, 40, 4).unwrap(), Axis::new(100, 180, 4).unwrap());
+        let mut grid = HeatGrid::new(Axis::new(0, 40, 4).unwrap(), Axis::new(100, 180, 4).unwrap(), HeatUnit::Hz);
         let region = |nr_accesses, start, end| Region { nr_accesses, ..Region::new(start, end) };
         let s = Snapshot {
             start_ns: 10,

@@ -10,7 +10,7 @@ mod timing;
 
 use super::model::Snapshot;
 
-pub use heat::{Axis, HeatGrid};
+pub use heat::{Axis, HeatGrid, HeatUnit};
 pub use percentiles::{at_percentile, idle_time_us};
 pub use survey::{Contiguous, Survey, Surveyed};
 pub use timing::Timing;

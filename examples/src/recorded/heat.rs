@@ -1,0 +1,120 @@
+//! `report heatmap`: time × addresses, as text or as a picture, the gaps between addresses cut out.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use damon_core::AddrRange;
+use damos::record::figures::{Axis, Contiguous, HeatGrid, HeatUnit};
+use damos::record::{Item, Mapping};
+
+use super::{ReportError, Source, is_svg};
+use crate::heatmap::{self, Cell, HeatMap, Terminal};
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A picture's file, SVG or PNG; text on standard output if there is none.
+    pub picture: Option<PathBuf>,
+    /// So many ranges of addresses at most, those with the most accesses.
+    pub ranges: usize,
+}
+
+/// Steps of a picture in each direction; more than its pixels would show nothing.
+const PICTURE: (usize, usize) = (500, 300);
+
+/// Writes it.
+///
+/// # Errors
+/// When the record cannot be read, has no snapshots, or the picture cannot be written.
+pub fn report(source: &Source, options: &Options, out: &mut dyn Write) -> Result<(), ReportError> {
+    let svg = options.picture.as_deref().map(is_svg).transpose()?;
+    let terminal = Terminal::stdout();
+    let (times, addresses) = if svg.is_some() { PICTURE } else { (terminal.width, terminal.rows) };
+    let survey = source.survey()?;
+    let (number, series) = source.chosen(&survey)?;
+    let shown = shown(series.ranges(), options.ranges);
+    let time = axis(series.start_ns, series.end_ns, times);
+    let total: u64 = shown.iter().map(|c| c.end - c.start).sum();
+    let mut grids: Vec<HeatGrid> = shown
+        .iter()
+        .map(|c| {
+            let steps = (addresses as f64 * ((c.end - c.start) as f64 / total as f64)).ceil() as usize;
+            HeatGrid::new(time, axis(c.start, c.end, steps.max(1)), HeatUnit::Rate)
+        })
+        .collect();
+    let mut mappings: Vec<Mapping> = Vec::new();
+    source.each(|item| {
+        match item {
+            Item::Snapshot(n, s) if n == number => grids.iter_mut().for_each(|grid| grid.add(&series.series, &s)),
+            Item::Mappings(n, new) if n == number => mappings = new,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let map = map(&shown, &grids, &mappings);
+    let hidden = series.ranges().len() - shown.len();
+    let title = format!("{}: {} snapshots", source.name(), series.snapshots);
+    match (&options.picture, svg) {
+        (Some(path), Some(true)) => heatmap::svg(&map, &title, path)?,
+        (Some(path), Some(false)) => heatmap::png(&map, &title, path)?,
+        _ => write!(out, "{}", heatmap::render(&map, terminal))?,
+    }
+    if hidden > 0 {
+        writeln!(out, "ranges with fewer accesses that are left out: {hidden}; show more with --ranges")?;
+    }
+    Ok(())
+}
+
+/// The ranges with the most accesses, by address.
+fn shown(ranges: &[Contiguous], most: usize) -> Vec<Contiguous> {
+    let mut shown = ranges.to_vec();
+    shown.sort_by_key(|c| std::cmp::Reverse((c.heat, c.end - c.start)));
+    shown.truncate(most.max(1));
+    shown.sort_by_key(|c| c.start);
+    shown
+}
+
+/// So many steps, or as many as there are units.
+fn axis(start: u64, end: u64, steps: usize) -> Axis {
+    let units = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX).max(1);
+    Axis::new(start, end.max(start + 1), steps.min(units)).expect("as many steps as units, or fewer")
+}
+
+fn map(ranges: &[Contiguous], grids: &[HeatGrid], mappings: &[Mapping]) -> HeatMap {
+    let panels = ranges.iter().filter_map(|c| {
+        let range = AddrRange::new(c.start, c.end)?;
+        Some(heatmap::Mapping { name: name(range, mappings), range })
+    });
+    let mut map = HeatMap::new(panels.collect());
+    let Some(time) = grids.first().map(HeatGrid::time) else { return map };
+    for t in 0..time.steps {
+        let at = |i: usize| Duration::from_nanos(time.at(i) - time.start);
+        let cells = grids.iter().flat_map(|grid| {
+            let axis = grid.addresses();
+            (0..axis.steps).filter_map(move |a| {
+                let rate = grid.heat(t, a)?;
+                Some((AddrRange::new(axis.at(a), axis.at(a + 1))?, Cell::Rate(rate as f32)))
+            })
+        });
+        map.push(at(t), at(t + 1), cells);
+    }
+    map
+}
+
+/// What is mapped in a range, the largest first.
+fn name(range: AddrRange, mappings: &[Mapping]) -> String {
+    let mut names: Vec<(&str, u64)> = Vec::new();
+    for m in mappings.iter().filter(|m| !m.name.is_empty()) {
+        let Some(common) = AddrRange::new(m.start, m.end).and_then(|r| r.intersection(range)) else { continue };
+        let name = m.name.rsplit('/').next().unwrap_or(&m.name);
+        match names.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, bytes)) => *bytes += common.size(),
+            None => names.push((name, common.size())),
+        }
+    }
+    names.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
+    let more = if names.len() > 3 { ", .." } else { "" };
+    let names: Vec<_> = names.iter().take(3).map(|&(name, _)| name).collect();
+    if names.is_empty() { "memory".into() } else { names.join(", ") + more }
+}
