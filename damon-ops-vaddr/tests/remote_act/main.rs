@@ -7,6 +7,7 @@ mod actor;
 mod calls;
 mod child;
 mod conformance;
+mod denied;
 mod filters;
 mod guard;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
