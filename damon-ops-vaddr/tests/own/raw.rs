@@ -261,3 +261,33 @@ pub(crate) fn forbid(calls: &[libc::c_long], errno: i32) -> io::Result<()> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+/// Calls `handler` when `signal` comes; other signals may interrupt it.
+pub(crate) fn handle(signal: i32, handler: extern "C" fn(i32)) -> io::Result<()> {
+    // SAFETY: all zero is a valid `sigaction`: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as *const () as usize;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: `action` is initialized, and `handler` does nothing that a signal handler may not do.
+    match unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A thread to send signals to.
+#[derive(Clone, Copy)]
+pub(crate) struct Thread(libc::pthread_t);
+
+impl Thread {
+    pub(crate) fn this() -> Self {
+        // SAFETY: it has no preconditions.
+        Self(unsafe { libc::pthread_self() })
+    }
+
+    /// Sends it a signal. It must be running.
+    pub(crate) fn signal(self, signal: i32) {
+        // SAFETY: the caller joins the thread later.
+        unsafe { libc::pthread_kill(self.0, signal) };
+    }
+}
