@@ -122,6 +122,9 @@ pub enum Adjust {
     /// The kernel's: one random check a region, neighbours of like counts merged, regions split at random.
     #[default]
     Classic,
+    /// A better picture for the same checks: regions are cut where their hits change, evidence is kept while nothing does, and checks
+    /// go where something is to be learned.
+    Adaptive,
 }
 
 /// What is wrong with an [`AttrsSpec`].

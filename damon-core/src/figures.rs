@@ -101,6 +101,7 @@ mod tests {
             age,
             age_time: Duration::from_millis(100) * age,
             rate: Bp(nr_accesses * 500),
+            evidence: 0,
             sees,
         }
     }

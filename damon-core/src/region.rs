@@ -25,7 +25,11 @@ pub struct Region {
     pub(crate) sees: Sees,
     /// The largest block that a check observed in this aggregation.
     pub(crate) extent: Extent,
-    pub(crate) age_rest_us: u64,
+    /// What the adjuster believes of the access rate, in basis points, and on how many checks that rests: 0 where it is the
+    /// counts that are believed.
+    pub(crate) believed_bp: u16,
+    pub(crate) evidence: u32,
+    pub(crate) age_rest_us: u32,
     /// Reported and written parts of the region, in 1/65,536, summed over this aggregation's windows. Only where
     /// reports are the only source.
     pub(crate) reported: u32,
@@ -46,6 +50,8 @@ impl Region {
             age: 0,
             sees,
             extent: Extent::GRANULE,
+            believed_bp: 0,
+            evidence: 0,
             age_rest_us: 0,
             reported: 0,
             reported_writes: 0,
@@ -101,7 +107,10 @@ impl Region {
                 *samples = scale(*samples, n, m);
             }
         }
-        (self.age, self.age_rest_us) = rescale::age(self.age, self.age_rest_us, old, new);
+        // What does not fit, above 71 minutes, is the rest of an aggregation that is longer yet.
+        let rest;
+        (self.age, rest) = rescale::age(self.age, self.age_rest_us.into(), old, new);
+        self.age_rest_us = u32::try_from(rest).unwrap_or(u32::MAX);
         if mid_aggregation {
             self.clear_counts();
         }
@@ -117,10 +126,7 @@ impl Region {
         self.nr_samples = mean(self.nr_samples, next.nr_samples);
         self.nr_writes = mean(self.nr_writes, next.nr_writes);
         self.age = mean(self.age, next.age);
-        if self.age_rest_us != next.age_rest_us {
-            let sum = u128::from(self.age_rest_us) * u128::from(wl) + u128::from(next.age_rest_us) * u128::from(wr);
-            self.age_rest_us = u64::try_from(sum / (u128::from(wl) + u128::from(wr))).unwrap_or(0);
-        }
+        self.age_rest_us = mean(self.age_rest_us, next.age_rest_us);
         self.reported = mean(self.reported, next.reported);
         self.reported_writes = mean(self.reported_writes, next.reported_writes);
         self.extent = self.extent.max(next.extent);
@@ -177,12 +183,27 @@ impl Region {
         self.sees
     }
 
-    /// Accesses by samples of this aggregation, 0 to 10,000; `None` while there is no sample.
+    /// The access rate, 0 to 10,000: what the adjuster believes, else accesses by samples of this aggregation. `None` while
+    /// there is neither.
     pub fn rate(&self) -> Option<Bp> {
+        if self.evidence > 0 {
+            return Some(Bp(self.believed_bp.into()));
+        }
         (self.nr_samples > 0).then(|| Bp::of(self.nr_accesses.into(), self.nr_samples.into()))
     }
 
-    /// The same of the last aggregation that had a sample.
+    /// On how many checks the [`rate`](Self::rate) rests. Those of this aggregation, unless the adjuster keeps what it learned earlier.
+    pub const fn evidence(&self) -> u32 {
+        if self.evidence > 0 { self.evidence } else { self.nr_samples }
+    }
+
+    /// Says what is believed: a rate in 1/2^16, and the checks it rests on.
+    pub(crate) fn estimate(&mut self, rate: u32, evidence: u32) {
+        self.believed_bp = ((u64::from(rate) * 10_000 + (1 << 15)) >> 16).min(10_000) as u16;
+        self.evidence = evidence;
+    }
+
+    /// Accesses by samples of the last aggregation that had any.
     pub fn last_rate(&self) -> Option<Bp> {
         (self.last_nr_samples > 0).then(|| Bp::of(self.last_nr_accesses.into(), self.last_nr_samples.into()))
     }
@@ -196,7 +217,7 @@ impl Region {
     /// Age as time, given the length of an aggregation.
     #[inline]
     pub fn age_time(&self, aggregation: Duration) -> Duration {
-        aggregation.saturating_mul(self.age).saturating_add(Duration::from_micros(self.age_rest_us))
+        aggregation.saturating_mul(self.age).saturating_add(Duration::from_micros(self.age_rest_us.into()))
     }
 }
 

@@ -45,6 +45,10 @@ pub struct RegionSnapshot {
     /// The access rate that the adjuster believes in: with `Classic`, accesses by samples, of the last aggregation that
     /// had any; 0 if none had.
     pub rate: Bp,
+    /// On how many checks that rests: those of this aggregation with `Classic`, also earlier ones that agree with them with
+    /// `Adaptive`.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub evidence: u32,
     /// What could be seen here.
     pub sees: Sees,
 }
@@ -196,6 +200,7 @@ impl RegionSnapshot {
             age: r.age,
             age_time: r.age_time(aggregation),
             rate: r.rate().or_else(|| r.last_rate()).unwrap_or_default(),
+            evidence: r.evidence(),
             sees: r.sees,
         }
     }
@@ -216,6 +221,7 @@ mod tests {
             age: 7,
             age_time: Duration::from_millis(700),
             rate: Bp(1_500),
+            evidence: 0,
             sees: Sees::ReadsAndWrites,
         };
         let target =

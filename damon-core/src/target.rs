@@ -221,6 +221,16 @@ impl Target {
         }
     }
 
+    /// A region becomes as good as new.
+    pub(crate) fn start_anew(&mut self, index: usize) {
+        if let Some(r) = self.regions.get_mut(index) {
+            *r = Region::new(r.range(), r.sees);
+        }
+        if let Some(hits) = self.probe_hits.get_mut(index) {
+            *hits = ProbeHits::default();
+        }
+    }
+
     /// Every region becomes as good as new.
     pub(crate) fn forget(&mut self) {
         for r in &mut self.regions {
@@ -317,7 +327,7 @@ pub(crate) fn mean_size(targets: &[Target], attrs: &Attrs) -> u64 {
 }
 
 /// Inserts the second half of each cut item behind it, in place and from the back, so that each item moves once.
-fn expand<T: Copy>(items: &mut Vec<T>, cuts: &[Cut], mut halve: impl FnMut(&mut T, u64) -> T) {
+pub(crate) fn expand<T: Copy>(items: &mut Vec<T>, cuts: &[Cut], mut halve: impl FnMut(&mut T, u64) -> T) {
     let mut from = items.len();
     let Some(&filler) = items.first() else { return };
     items.resize(from + cuts.len(), filler);

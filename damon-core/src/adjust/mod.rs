@@ -1,5 +1,6 @@
 //! Algorithms that decide where to look and which bytes belong together: the seam between them and the monitor.
 
+mod adaptive;
 pub(crate) mod classic;
 
 use alloc::boxed::Box;
@@ -18,6 +19,7 @@ use crate::target::{Cut, Target, TargetId};
 pub(crate) fn build(choice: Adjust) -> Box<dyn Adjuster> {
     match choice {
         Adjust::Classic => Box::<classic::Classic>::default(),
+        Adjust::Adaptive => Box::<adaptive::Adaptive>::default(),
     }
 }
 
@@ -65,6 +67,11 @@ pub(crate) trait Adjuster: fmt::Debug + Send + Sync {
     /// Joins region `left` with the one after it, which touches it and is seen alike.
     fn join(&mut self, target: &mut Target, left: usize) {
         target.join(left);
+    }
+
+    /// The bytes of a region are new: they have no history.
+    fn start_anew(&mut self, target: &mut Target, index: usize) {
+        target.start_anew(index);
     }
 
     /// The target has no history any more, or is no more.

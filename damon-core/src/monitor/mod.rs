@@ -156,6 +156,8 @@ impl Monitor {
         let (old, new) = (old.spec(), self.attrs.spec());
         if old.adjust != new.adjust {
             self.adjuster = adjust::build(new.adjust);
+            // The new one starts from the counts.
+            self.targets.iter_mut().flat_map(|t| &mut t.regions).for_each(|r| r.estimate(0, 0));
         }
         if old.probes != new.probes {
             let probed = !new.probes.is_empty();

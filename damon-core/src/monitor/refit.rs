@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use super::Monitor;
+use crate::adjust::Adjuster;
 use crate::region::Region;
 use crate::sight::Span;
-use crate::target::{Cut, ProbeHits, Target};
+use crate::target::{Cut, Target};
 
 impl Monitor {
     /// Fits target `i` into `self.spans`.
@@ -20,7 +21,7 @@ impl Monitor {
         // Fitting stretches regions over new bytes, which have no past.
         cuts_at_edges(&target.regions, spans, cuts);
         adjuster.cut(target, cuts);
-        start_anew_outside(target, spans);
+        start_anew_outside(&mut **adjuster, target, spans);
     }
 }
 
@@ -42,15 +43,13 @@ fn cuts_at_edges(regions: &[Region], spans: &[Span], cuts: &mut Vec<Cut>) {
 }
 
 /// Voids the history of regions that are in none of these spans.
-fn start_anew_outside(target: &mut Target, old: &[Span]) {
+fn start_anew_outside(adjuster: &mut dyn Adjuster, target: &mut Target, old: &[Span]) {
     let mut old = old.iter().peekable();
-    for (i, r) in target.regions.iter_mut().enumerate() {
-        while old.next_if(|s| s.range.end() <= r.start).is_some() {}
-        if old.peek().is_none_or(|s| r.start < s.range.start()) {
-            *r = Region::new(r.range(), r.sees);
-            if let Some(hits) = target.probe_hits.get_mut(i) {
-                *hits = ProbeHits::default();
-            }
+    for i in 0..target.regions.len() {
+        let start = target.regions[i].start;
+        while old.next_if(|s| s.range.end() <= start).is_some() {}
+        if old.peek().is_none_or(|s| start < s.range.start()) {
+            adjuster.start_anew(target, i);
         }
     }
 }

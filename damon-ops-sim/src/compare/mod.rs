@@ -4,7 +4,7 @@ mod runs;
 
 use crate::score::Score;
 
-pub use runs::{Algorithm, Budget, CLASSIC, Grouped, Series, equal_cost_checks, run_all};
+pub use runs::{ADAPTIVE, Algorithm, Budget, CLASSIC, Grouped, Series, equal_cost_checks, run_all};
 
 /// A ratio below this counts as this: where an error is next to nothing already, a further factor is worth no more.
 pub const LEAST_RATIO: f64 = 0.05;

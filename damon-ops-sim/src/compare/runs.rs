@@ -24,6 +24,9 @@ pub struct Algorithm {
 /// The kernel's: what others are compared with.
 pub const CLASSIC: Algorithm = Algorithm { name: "classic", adjust: Adjust::Classic };
 
+/// The library's own.
+pub const ADAPTIVE: Algorithm = Algorithm { name: "adaptive", adjust: Adjust::Adaptive };
+
 /// How many checks a window may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Budget {

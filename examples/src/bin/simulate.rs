@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use damon_ops_sim::Scenario;
-use damon_ops_sim::compare::{Algorithm, Budget, CLASSIC, Grouped};
+use damon_ops_sim::compare::{ADAPTIVE, Algorithm, Budget, CLASSIC, Grouped};
 use examples::accuracy::{maps, report, run};
 use examples::heatmap::tiles_png;
 
@@ -66,10 +66,11 @@ enum Choice {
 }
 
 impl Choice {
-    fn list(self) -> Result<Vec<Algorithm>, Error> {
+    fn list(self) -> Vec<Algorithm> {
         match self {
-            Self::Classic => Ok(vec![CLASSIC]),
-            Self::Adaptive | Self::Both => Err("this version has no adaptive adjustment: use --adjust classic".into()),
+            Self::Classic => vec![CLASSIC],
+            Self::Adaptive => vec![ADAPTIVE],
+            Self::Both => vec![CLASSIC, ADAPTIVE],
         }
     }
 }
@@ -97,7 +98,7 @@ fn accuracy(args: &Accuracy) -> Result<(), Error> {
             "--adjust both says what is more than noise, which one run does not show: use --seeds 2 or more".into()
         );
     }
-    let algorithms = args.adjust.list()?;
+    let algorithms = args.adjust.list();
     let scenarios = args.files.iter().map(Grouped::read).collect::<Result<Vec<_>, _>>()?;
     let series = run(&scenarios, &algorithms, args.seeds, args.equal_cost)?;
     let out = &mut std::io::stdout().lock();

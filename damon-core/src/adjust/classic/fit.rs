@@ -10,13 +10,13 @@ use crate::sight::Sees;
 use crate::target::Target;
 
 /// A region, and the index of the one it was made from.
-pub(super) type Fitted = (Region, Option<usize>);
+pub(in crate::adjust) type Fitted = (Region, Option<usize>);
 
 /// A range, before and after it is aligned outward: what intersects it is decided before.
-pub(super) type Range = ((u64, u64), AddrRange);
+pub(in crate::adjust) type Range = ((u64, u64), AddrRange);
 
 /// The regions for `ranges`, which are ascending and apart when aligned.
-pub(super) fn fit(regions: &[Region], ranges: impl ExactSizeIterator<Item = Range>) -> Vec<Fitted> {
+pub(in crate::adjust) fn fit(regions: &[Region], ranges: impl ExactSizeIterator<Item = Range>) -> Vec<Fitted> {
     let mut rest = regions.iter().enumerate().peekable();
     let mut out: Vec<Fitted> = Vec::with_capacity(regions.len() + ranges.len());
     for ((start, end), aligned) in ranges {
@@ -40,7 +40,7 @@ pub(super) fn fit(regions: &[Region], ranges: impl ExactSizeIterator<Item = Rang
 }
 
 /// Fits a target's regions into its spans, which are aligned.
-pub(super) fn refit(t: &mut Target) {
+pub(in crate::adjust) fn refit(t: &mut Target) {
     let fitted = fit(&t.regions, t.spans.iter().map(|s| ((s.range.start(), s.range.end()), s.range)));
     if t.probed {
         let hits = |from: Option<usize>| from.and_then(|i| t.probe_hits.get(i)).copied().unwrap_or_default();

@@ -11,14 +11,14 @@ use crate::sight::Sees;
 use crate::target::{Cut, Target, mean_size};
 
 /// With regions of at most this size there are `min_nr_regions`. A multiple of the granule.
-pub(super) fn size_limit(attrs: &Attrs, targets: &[Target]) -> u64 {
+pub(in crate::adjust) fn size_limit(attrs: &Attrs, targets: &[Target]) -> u64 {
     let granule = attrs.spec().granule;
     let limit = mean_size(targets, attrs).checked_next_multiple_of(granule);
     limit.unwrap_or(align_down(u64::MAX, granule))
 }
 
 /// The same for one target, with what else limits it. A multiple of the granule.
-pub(super) fn of_target(size_limit: u64, attrs: &Attrs, t: &Target) -> u64 {
+pub(in crate::adjust) fn of_target(size_limit: u64, attrs: &Attrs, t: &Target) -> u64 {
     let own = t.spec.region_bytes.map_or(u64::MAX, |(_, max)| max);
     let user = own.min(attrs.spec().max_region.unwrap_or(u64::MAX));
     let unit = t.unit(attrs.spec().granule);
@@ -26,7 +26,7 @@ pub(super) fn of_target(size_limit: u64, attrs: &Attrs, t: &Target) -> u64 {
 }
 
 /// Cuts that leave no region larger than `limit`, or than one block that a check observes.
-pub(super) fn cuts_above(limit: u64, regions: &[Region], cuts: &mut Vec<Cut>) {
+pub(in crate::adjust) fn cuts_above(limit: u64, regions: &[Region], cuts: &mut Vec<Cut>) {
     for (index, r) in regions.iter().enumerate().filter(|(_, r)| r.size() > limit && r.sees != Sees::Nothing) {
         let block = r.extent.bytes();
         let mut start = r.start;

@@ -4,10 +4,10 @@
 //! monitor where the kernel has statics, and with counts of fewer samples than windows brought to one scale.
 
 mod draw;
-mod fit;
+pub(super) mod fit;
 mod hulls;
 pub mod laws;
-mod limits;
+pub(super) mod limits;
 mod merge;
 mod pools;
 mod score;

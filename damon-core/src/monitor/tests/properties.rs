@@ -93,6 +93,12 @@ fn apply(m: &mut Monitor, ops: &mut Fake, now: &mut Instant, call: Call) {
         Call::Fail(n) => ops.failures = n.into(),
         Call::Late(ms) => *now = *now + Duration::from_millis(ms.into()),
         Call::Commit(sampling, windows, more) => m.commit(attrs(|s| {
+            let adjust = m.attrs().spec().adjust;
+            s.adjust = match (windows % 4, adjust) {
+                (0, Adjust::Classic) => Adjust::Adaptive,
+                (0, Adjust::Adaptive) => Adjust::Classic,
+                (_, kept) => kept,
+            };
             s.sampling = Duration::from_millis(sampling.into());
             s.aggregation = s.sampling * u32::from(windows);
             s.max_nr_regions = 10 << more;
@@ -135,7 +141,7 @@ proptest! {
 
     #[test]
     fn any_sequence_of_calls_keeps_the_invariants(calls in prop::collection::vec(call(), 1..40), seed: u64) {
-        for adjust in [Adjust::Classic] {
+        for adjust in [Adjust::Classic, Adjust::Adaptive] {
             let (mut ops, mut now) = (Fake::new(900 * PAGE, 0..99 * PAGE), Instant::ZERO);
             let mut m = Monitor::new(attrs(|s| s.adjust = adjust), seed);
             m.add_target(TargetSpec::new(T));
@@ -148,13 +154,15 @@ proptest! {
 
     #[test]
     fn equal_seeds_and_inputs_give_equal_outputs(calls in prop::collection::vec(call(), 1..20), seed: u64) {
-        let run = || {
+        let run = |adjust| {
             let (mut ops, mut now) = (Fake::new(900 * PAGE, 0..99 * PAGE), Instant::ZERO);
-            let mut m = Monitor::new(Attrs::default(), seed);
+            let mut m = Monitor::new(attrs(|s| s.adjust = adjust), seed);
             m.add_target(TargetSpec::new(T));
             calls.iter().for_each(|call| apply(&mut m, &mut ops, &mut now, call.clone()));
             m.view().snapshot()
         };
-        prop_assert_eq!(run(), run());
+        for adjust in [Adjust::Classic, Adjust::Adaptive] {
+            prop_assert_eq!(run(adjust), run(adjust));
+        }
     }
 }

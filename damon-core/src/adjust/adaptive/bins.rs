@@ -1,0 +1,202 @@
+//! Where in a region the hits were: counts by block of the address space.
+//!
+//! A region is seen as at most sixteen blocks, each a power of two in size and naturally aligned. Blocks of neighbours line up then,
+//! whatever their sizes: regions are joined and cut by moving whole counts, and a cut falls where mappings, huge pages
+//! and allocators put their edges. Two counts a block: this aggregation's, and what earlier ones left, fading.
+
+use crate::addr::AddrRange;
+
+/// At most so many blocks.
+pub(super) const BLOCKS: usize = 16;
+
+/// One piece of what was seen: hits of checks. In 1/32, so that fading leaves something of a single check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) hits: u32,
+    pub(super) checks: u32,
+}
+
+/// Fading counts are in such parts.
+pub(super) const UNIT: u32 = 32;
+/// They are kept below this, by halving a region's all.
+const FULL: u16 = u16::MAX / 4;
+
+/// The counts of a region's blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bins {
+    /// The number of the first block: its address, by the size.
+    first: u64,
+    /// The size of a block, as a power of two.
+    shift: u8,
+    now_hits: [u8; BLOCKS],
+    now_checks: [u8; BLOCKS],
+    old_hits: [u16; BLOCKS],
+    old_checks: [u16; BLOCKS],
+}
+
+/// Running sums over blocks, of either time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    hits: [u32; BLOCKS + 1],
+    checks: [u32; BLOCKS + 1],
+}
+
+impl Sums {
+    /// Of blocks `from..to`.
+    #[inline]
+    pub(super) fn of(&self, from: usize, to: usize) -> Tally {
+        Tally { hits: self.hits[to] - self.hits[from], checks: self.checks[to] - self.checks[from] }
+    }
+
+    fn new(each: impl Fn(usize) -> (u32, u32)) -> Self {
+        let mut sums = Self::default();
+        for i in 0..BLOCKS {
+            let (hits, checks) = each(i);
+            sums.hits[i + 1] = sums.hits[i] + hits;
+            sums.checks[i + 1] = sums.checks[i] + checks;
+        }
+        sums
+    }
+}
+
+impl Bins {
+    /// Empty ones for a region; blocks are no smaller than 2^`least`.
+    pub(super) fn new(range: AddrRange, least: u32) -> Self {
+        let shift = shift(range, least);
+        Self { first: range.start() >> shift, shift: shift as u8, ..Self::default() }
+    }
+
+    /// Where block `i` begins.
+    #[inline]
+    pub(super) fn start_of(&self, i: usize) -> u64 {
+        (self.first + i as u64) << self.shift
+    }
+
+    /// The size of a block.
+    pub(super) fn block(&self) -> u64 {
+        1 << self.shift
+    }
+
+    /// Counts a check; one outside the blocks (an edge moved) is left out.
+    #[inline]
+    pub(super) fn count(&mut self, addr: u64, hit: bool) {
+        let i = (addr >> self.shift).wrapping_sub(self.first) as usize;
+        if let (Some(checks), Some(hits)) = (self.now_checks.get_mut(i), self.now_hits.get_mut(i)) {
+            *checks += 1;
+            *hits += u8::from(hit);
+            if *checks == u8::MAX {
+                self.now_checks.iter_mut().chain(&mut self.now_hits).for_each(|n| *n /= 2);
+            }
+        }
+    }
+
+    /// This aggregation's, in [`UNIT`]s.
+    pub(super) fn now(&self) -> Sums {
+        Sums::new(|i| (u32::from(self.now_hits[i]) * UNIT, u32::from(self.now_checks[i]) * UNIT))
+    }
+
+    /// All that is left, in [`UNIT`]s.
+    pub(super) fn all(&self) -> Sums {
+        Sums::new(|i| {
+            let now = (u32::from(self.now_hits[i]) * UNIT, u32::from(self.now_checks[i]) * UNIT);
+            (now.0 + u32::from(self.old_hits[i]), now.1 + u32::from(self.old_checks[i]))
+        })
+    }
+
+    /// This aggregation's over all blocks, in checks.
+    pub(super) fn total_now(&self) -> Tally {
+        let sum = |of: &[u8]| of.iter().map(|&n| u32::from(n)).sum();
+        Tally { hits: sum(&self.now_hits), checks: sum(&self.now_checks) }
+    }
+
+    /// The earlier ones' over all blocks, in [`UNIT`]s.
+    pub(super) fn total_old(&self) -> Tally {
+        let sum = |of: &[u16]| of.iter().map(|&n| u32::from(n)).sum();
+        Tally { hits: sum(&self.old_hits), checks: sum(&self.old_checks) }
+    }
+
+    /// The aggregation is over: its counts join the earlier ones, all of which fade.
+    pub(super) fn fade(&mut self) {
+        let mut full = false;
+        for (old, now) in
+            self.old_hits.iter_mut().zip(&mut self.now_hits).chain(self.old_checks.iter_mut().zip(&mut self.now_checks))
+        {
+            let sum = u32::from(*old) + u32::from(core::mem::take(now)) * UNIT;
+            // Rounded up where something is new, so that a hit is at no time lost before its check.
+            *old = (sum - sum.div_ceil(KEEP)) as u16;
+            full |= *old > FULL;
+        }
+        if full {
+            self.old_hits.iter_mut().chain(&mut self.old_checks).for_each(|n| *n /= 2);
+        }
+    }
+
+    /// Forgets earlier aggregations.
+    pub(super) fn forget_old(&mut self) {
+        (self.old_hits, self.old_checks) = ([0; BLOCKS], [0; BLOCKS]);
+    }
+
+    /// Leaves this aggregation out.
+    pub(super) fn forget_now(&mut self) {
+        (self.now_hits, self.now_checks) = ([0; BLOCKS], [0; BLOCKS]);
+    }
+
+    /// The same for another range: what lies outside is dropped, blocks are joined where it is larger, and begun anew where
+    /// smaller ones tell more.
+    pub(super) fn fitted(&self, range: AddrRange, least: u32) -> Self {
+        let shift = shift(range, least);
+        let mut out = Self { first: range.start() >> shift, shift: shift as u8, ..Self::default() };
+        if out.first == self.first && out.shift == self.shift {
+            return *self;
+        }
+        out.add(self);
+        out
+    }
+
+    /// The counts of two neighbours, as those of one region.
+    pub(super) fn joined(&self, next: &Self, range: AddrRange, least: u32) -> Self {
+        let shift = shift(range, least).max(self.shift.into()).max(next.shift.into());
+        let mut out = Self { first: range.start() >> shift, shift: shift as u8, ..Self::default() };
+        out.add(self);
+        out.add(next);
+        out
+    }
+
+    /// Leaves what lies in the range, whose ends are among those of blocks.
+    pub(super) fn clip(&mut self, range: AddrRange) {
+        for i in 0..BLOCKS {
+            let start = self.start_of(i);
+            if start >= range.end() || start.saturating_add(self.block()) <= range.start() {
+                (self.now_hits[i], self.now_checks[i], self.old_hits[i], self.old_checks[i]) = (0, 0, 0, 0);
+            }
+        }
+    }
+
+    /// Takes in blocks that are no larger.
+    fn add(&mut self, from: &Self) {
+        let Some(by) = self.shift.checked_sub(from.shift) else { return };
+        for i in 0..BLOCKS {
+            if from.now_checks[i] == 0 && from.old_checks[i] == 0 {
+                continue;
+            }
+            let to = ((from.first + i as u64) >> by).wrapping_sub(self.first) as usize;
+            if to < BLOCKS {
+                self.now_hits[to] = self.now_hits[to].saturating_add(from.now_hits[i]);
+                self.now_checks[to] = self.now_checks[to].saturating_add(from.now_checks[i]);
+                self.old_hits[to] = self.old_hits[to].saturating_add(from.old_hits[i]);
+                self.old_checks[to] = self.old_checks[to].saturating_add(from.old_checks[i]);
+            }
+        }
+    }
+}
+
+/// Of what was seen earlier one part in so many fades with each aggregation.
+const KEEP: u32 = 7;
+
+/// The smallest power of two, from 2^`least` on, of which at most [`BLOCKS`] touch the range.
+fn shift(range: AddrRange, least: u32) -> u32 {
+    let size = range.size().div_ceil(BLOCKS as u64);
+    let shift = least.max(u64::BITS - (size - 1).leading_zeros());
+    let blocks = ((range.end() - 1) >> shift) - (range.start() >> shift) + 1;
+    if blocks > BLOCKS as u64 { shift + 1 } else { shift }
+}

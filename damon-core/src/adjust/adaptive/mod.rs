@@ -1,0 +1,572 @@
+//! A better picture for the same checks.
+//!
+//! What it adds to the kernel's idea, a file each: [bins] remember where in a region the hits were, and it is [cut](segment) there; a
+//! [belief] is kept as long as nothing changes and dropped at once when something did; checks are [shared](share) by size and
+//! uncertainty; [edges](edge) are followed from both sides; a [suspect] is looked at twice; neighbours are [merged](merge) when chance
+//! explains their difference. `docs/adaptive.md` says what each is worth.
+//!
+//! Checks that are made for edges and suspects alone enter no count that a consumer sees.
+
+mod belief;
+mod bins;
+mod draw;
+mod edge;
+mod evidence;
+mod log;
+mod merge;
+mod rescale;
+mod segment;
+mod share;
+mod suspect;
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::classic::{fit, limits};
+use super::{Adjuster, Counted};
+use crate::addr::{AddrRange, align_down};
+use crate::attrs::Attrs;
+use crate::control::shares::{Claim, Shares};
+use crate::ops::Sample;
+use crate::region::Region;
+use crate::rng::Rng;
+use crate::sight::{Extent, Seen};
+use crate::target::{Cut, Target, TargetId};
+
+use belief::Belief;
+use draw::{Draw, LEFT, PLAIN, Plan, RIGHT, SUSPECT, Spread, Tag};
+use edge::{Edge, Move};
+use evidence::{Evidence, Side};
+use suspect::{Suspect, Suspects, Verdict};
+
+/// The algorithm, and what it keeps beside the regions.
+#[derive(Debug, Default)]
+pub(crate) struct Adaptive {
+    /// In step with the targets.
+    sides: Vec<Side>,
+    /// What the samples of this window are for.
+    tags: Vec<Tag>,
+    suspects: Suspects,
+    /// Pages found hot in this window.
+    found: Vec<(TargetId, u64)>,
+    /// Boundaries that were looked at in this window, by the region to their right.
+    looked_at: Vec<u32>,
+    spread: Spread,
+    /// Runs of targets that share checks and regions: all of them, or each alone where weights differ.
+    pools: Vec<Pool>,
+    shares: Shares,
+    claims: Vec<Claim>,
+    cuts: Vec<Cut>,
+    old: Vec<AddrRange>,
+    /// Shares are to be made anew before the next window.
+    stale: bool,
+    /// The intervals changed: what is counted next may differ for that alone.
+    unsettled: bool,
+    /// The granule, as a power of two: the smallest block.
+    least: u32,
+}
+
+/// Targets that share.
+#[derive(Clone, Debug)]
+struct Pool {
+    targets: Range<usize>,
+    checks: usize,
+    regions: usize,
+    plan: Plan,
+}
+
+/// Regions are merged down to so many tenths of the most there may be: the rest is for cuts in mid-aggregation.
+const GOAL: usize = 9;
+
+impl Adaptive {
+    /// Brings the sides in step with targets that came or went.
+    fn sync(&mut self, attrs: &Attrs, targets: &[Target]) {
+        self.least = attrs.spec().granule.trailing_zeros();
+        let in_step = |(s, t): (&Side, &Target)| s.id == t.id() && s.evidence.len() == t.regions.len();
+        if self.sides.len() == targets.len() && self.sides.iter().zip(targets).all(in_step) {
+            return;
+        }
+        self.sides.retain(|s| targets.binary_search_by_key(&s.id, Target::id).is_ok());
+        for (i, t) in targets.iter().enumerate() {
+            if self.sides.get(i).is_none_or(|s| s.id != t.id()) {
+                self.sides.insert(i, Side { id: t.id(), evidence: Vec::new() });
+            }
+            let side = &mut self.sides[i];
+            if side.evidence.len() != t.regions.len() {
+                side.evidence.clear();
+                side.evidence.extend(t.regions.iter().map(|r| Evidence::new(r, self.least)));
+            }
+        }
+        self.stale = true;
+    }
+
+    /// The side of a target that is being edited.
+    fn side(&mut self, t: &Target) -> &mut Side {
+        let (least, at) = (self.least, self.sides.binary_search_by_key(&t.id(), |s| s.id));
+        self.stale = true;
+        let at = at.unwrap_or_else(|at| {
+            self.sides.insert(at, Side { id: t.id(), evidence: Vec::new() });
+            at
+        });
+        let side = &mut self.sides[at];
+        if side.evidence.len() != t.regions.len() {
+            side.evidence.clear();
+            side.evidence.extend(t.regions.iter().map(|r| Evidence::new(r, least)));
+        }
+        side
+    }
+
+    /// Which targets share checks and regions, and how many.
+    fn pool(&mut self, attrs: &Attrs, targets: &[Target]) {
+        let spec = attrs.spec();
+        let checks = spec.max_checks.unwrap_or(spec.max_nr_regions);
+        // More regions than three a check would have too few samples each.
+        let regions = spec.max_nr_regions.min((3 * checks).max(spec.min_nr_regions));
+        self.pools.clear();
+        let claim = |t: &Target| Claim { group: t.spec.group, weight: t.spec.weight, want: usize::MAX >> 8 };
+        self.claims.clear();
+        self.claims.extend(targets.iter().map(claim));
+        if self.claims.windows(2).all(|pair| pair.first() == pair.last()) {
+            self.pools.push(Pool { targets: 0..targets.len(), checks, regions, plan: Plan::default() });
+            return;
+        }
+        let checks = self.shares.divide(checks, &self.claims);
+        self.pools.extend(checks.iter().enumerate().map(|(i, &checks)| Pool {
+            targets: i..i + 1,
+            checks,
+            regions: 0,
+            plan: Plan::default(),
+        }));
+        for (pool, &regions) in self.pools.iter_mut().zip(self.shares.divide(regions, &self.claims)) {
+            pool.regions = regions;
+        }
+    }
+
+    /// Divides the checks anew.
+    fn divide(&mut self, attrs: &Attrs, targets: &[Target]) {
+        self.pool(attrs, targets);
+        for p in &mut self.pools {
+            let sides = &mut self.sides[p.targets.clone()];
+            p.plan = share::divide(p.checks as u64, &targets[p.targets.clone()], sides, self.least);
+        }
+        self.stale = false;
+    }
+
+    /// Takes in one run of samples, all of a target.
+    fn count_run(
+        &mut self,
+        t: &mut Target,
+        i: usize,
+        run: &[Sample],
+        first: usize,
+        budget: usize,
+        counted: &mut Counted,
+    ) {
+        let Some(side) = self.sides.get_mut(i) else { return };
+        let tags = self.tags.get(first..first + run.len()).unwrap_or_default();
+        let mut suspect = self.suspects.of(t.id());
+        let mut last: Option<(u32, Sample)> = None;
+        self.looked_at.clear();
+        for (s, tag) in run.iter().zip(tags) {
+            counted.extent = counted.extent.max(s.extent);
+            let known = s.seen != Seen::Unknown;
+            let hit = s.seen.is_access();
+            let index = tag.region as usize;
+            let (Some(r), Some(e)) = (t.regions.get_mut(index), side.evidence.get_mut(index)) else { continue };
+            r.extent = r.extent.max(s.extent);
+            counted.unknown += u32::from(!known);
+            counted.accessed += u32::from(hit);
+            if tag.of & PLAIN != 0 {
+                // Two samples in one block that was observed as a whole are one observation.
+                let same = |(region, l): (u32, Sample)| region == tag.region && s.extent.start(s.addr) <= l.addr;
+                let again = s.extent > Extent::GRANULE && last.is_some_and(same);
+                last = Some((tag.region, *s));
+                if known && !again {
+                    r.nr_samples += 1;
+                    r.nr_accesses += u32::from(hit);
+                    r.nr_writes += u32::from(s.seen == Seen::Written);
+                    counted.max_nr_accesses = counted.max_nr_accesses.max(r.nr_accesses);
+                    e.bins.count(s.addr, hit);
+                    if hit
+                        && tag.of & SUSPECT == 0
+                        && e.belief.evidence() >= suspect::KNOWN
+                        && r.size() >> self.least >= suspect::WIDE
+                        && e.belief.cautious_rate() < suspect::RARE
+                    {
+                        self.found.push((t.id(), s.addr));
+                    }
+                }
+                if let Some(hits) = t.probe_hits.get_mut(index) {
+                    for (bit, n) in hits.now.iter_mut().enumerate() {
+                        *n += u32::from(s.attrs >> bit & 1);
+                    }
+                }
+            }
+            if !known {
+                continue;
+            }
+            if tag.of & RIGHT != 0 {
+                learn_edge(&t.regions, side, index, edge::Side::Right, hit);
+                self.looked_at.push(tag.region);
+            }
+            if tag.of & LEFT != 0 {
+                learn_edge(&t.regions, side, index + 1, edge::Side::Left, hit);
+            }
+            if tag.of & SUSPECT != 0 {
+                let list = self.suspects.list_mut();
+                while list.get(suspect).is_some_and(|x| x.target == t.id() && x.addr < s.addr) {
+                    suspect += 1;
+                }
+                if let Some(x) = list.get_mut(suspect).filter(|x| x.target == t.id() && x.addr == s.addr) {
+                    x.learn(hit);
+                }
+            }
+        }
+        let _ = budget;
+        for &i in &self.looked_at {
+            decide_edge(t, side, i as usize, self.least);
+        }
+    }
+
+    /// Makes regions of suspects that are hot, and drops those that are not.
+    fn judge(&mut self, attrs: &Attrs, targets: &mut [Target], budget: usize) {
+        // First those of this window, which were gathered in `found`.
+        let mut found = core::mem::take(&mut self.found);
+        for (id, addr) in found.drain(..) {
+            let Ok(i) = targets.binary_search_by_key(&id, Target::id) else { continue };
+            if let Some(at) = region_at(&targets[i], addr) {
+                let around = self.sides[i].evidence[at].belief.cautious_rate();
+                self.suspects.add(Suspect::new(id, addr, around), budget);
+            }
+        }
+        let mut left = attrs.spec().max_nr_regions.saturating_sub(targets.iter().map(|t| t.regions.len()).sum());
+        self.suspects.list_mut().retain(|s| {
+            if s.verdict() == Verdict::Hot {
+                found.push((s.target, s.addr));
+            }
+            s.verdict() == Verdict::Open
+        });
+        for &(id, addr) in &found {
+            let Ok(i) = targets.binary_search_by_key(&id, Target::id) else { continue };
+            if left >= 2 {
+                left -= self.cut_out(&mut targets[i], i, addr, attrs);
+            }
+        }
+        found.clear();
+        self.found = found;
+    }
+
+    /// Makes a region of one page. Gives how many regions more there are.
+    fn cut_out(&mut self, t: &mut Target, i: usize, addr: u64, attrs: &Attrs) -> usize {
+        let Some(index) = region_at(t, addr) else { return 0 };
+        let r = t.regions[index];
+        // Where hits are frequent by now the bins will show it.
+        if r.nr_accesses > r.nr_samples / 4 && r.nr_samples >= 8 {
+            return 0;
+        }
+        let unit = t.unit(attrs.spec().granule).max(r.extent.bytes());
+        let start = align_down(addr, unit).max(r.start);
+        let end = start.saturating_add(unit).min(r.end);
+        self.cuts.clear();
+        self.cuts.extend([start, end].iter().filter(|&&at| r.start < at && at < r.end).map(|&at| Cut { index, at }));
+        let side = &mut self.sides[i];
+        side.cut(&t.regions, &self.cuts);
+        t.cut(&self.cuts);
+        let page = if start > r.start { index + 1 } else { index };
+        for at in [page, page + 1] {
+            if let Some(e) = side.evidence.get_mut(at).filter(|_| at > index) {
+                e.edge = Edge::new(1);
+            }
+        }
+        for at in index..=index + self.cuts.len() {
+            if let (Some(r), Some(e)) = (t.regions.get(at), side.evidence.get_mut(at)) {
+                e.bins = e.bins.fitted(r.range(), self.least);
+            }
+        }
+        if let Some(e) = side.evidence.get_mut(page) {
+            e.belief = Belief::of(3, 3);
+            let more = (draw::SHARE / 4).saturating_sub(e.share);
+            e.share += more;
+            if let Some(pool) = self.pools.iter_mut().find(|p| p.targets.contains(&i)) {
+                pool.plan.shares += u64::from(more);
+                pool.plan.edges += 2 * u64::from(draw::SHARE);
+            }
+        }
+        if let Some(r) = t.regions.get_mut(page) {
+            r.clear_counts();
+        }
+        self.cuts.len()
+    }
+}
+
+/// The region that `addr` is in.
+fn region_at(t: &Target, addr: u64) -> Option<usize> {
+    let at = t.regions.partition_point(|r| r.end <= addr);
+    t.regions.get(at).filter(|r| r.start <= addr).map(|_| at)
+}
+
+/// The rate of a region in 1/256, with what this aggregation has so far: old evidence must not mislead.
+fn live(r: &Region, e: &Evidence) -> u32 {
+    let believed = u64::from(e.belief.rate()) >> 6;
+    ((believed + u64::from(r.nr_accesses) * 256) / (4 + u64::from(r.nr_samples))) as u32
+}
+
+fn learn_edge(regions: &[Region], side: &mut Side, boundary: usize, on: edge::Side, hit: bool) {
+    let Some(l) = boundary.checked_sub(1) else { return };
+    if let (Some([l, r]), Some([le, re])) = (regions.get(l..=boundary), side.evidence.get_mut(l..=boundary)) {
+        let (left, right) = (live(l, le), live(r, re));
+        re.edge.learn(on, hit, left, right);
+    }
+}
+
+/// Moves a boundary if it was found to be elsewhere.
+fn decide_edge(t: &mut Target, side: &mut Side, boundary: usize, shift: u32) {
+    let Some(first) = boundary.checked_sub(1) else { return };
+    let unit = t.unit(1 << shift);
+    let (Some([l, r]), Some(e)) = (t.regions.get_mut(first..=boundary), side.evidence.get_mut(boundary)) else {
+        return;
+    };
+    let Some(to) = e.edge.decide() else { return };
+    let unit = unit.max(l.extent.bytes()).max(r.extent.bytes());
+    let step = |r: &Region| align_down((e.edge.reach() << shift).min(r.size() / 2), unit).max(unit);
+    match to {
+        Move::Left if l.size() > step(l) => (l.end, r.start) = (l.end - step(l), l.end - step(l)),
+        Move::Right if r.size() > step(r) => (l.end, r.start) = (r.start + step(r), r.start + step(r)),
+        _ => return,
+    }
+    e.edge.moved(to);
+}
+
+impl Adjuster for Adaptive {
+    fn draw(&mut self, attrs: &Attrs, targets: &[Target], rng: &mut Rng, out: &mut Vec<Sample>) {
+        self.sync(attrs, targets);
+        if self.stale || self.pools.is_empty() {
+            self.divide(attrs, targets);
+        }
+        self.tags.clear();
+        let mut suspects = self.suspects.list();
+        for p in &self.pools {
+            let of = |id: TargetId| suspects.partition_point(|s| s.target <= id);
+            let until = targets[p.targets.clone()].last().map_or(0, |t| of(t.id()));
+            let (own, rest) = suspects.split_at(until);
+            suspects = rest;
+            let draw = Draw {
+                budget: p.checks as u64,
+                plan: p.plan,
+                shift: self.least,
+                suspects: own,
+                spread: &mut self.spread,
+                rng,
+            };
+            draw.draw(&targets[p.targets.clone()], &self.sides[p.targets.clone()], out, &mut self.tags);
+        }
+    }
+
+    fn count(&mut self, attrs: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted {
+        let mut counted = Counted::default();
+        let budget = attrs.spec().max_checks.unwrap_or(attrs.spec().max_nr_regions);
+        if self.tags.len() != samples.len() {
+            return counted;
+        }
+        self.found.clear();
+        let (mut first, mut runs) = (0, samples.chunk_by(|a, b| a.target == b.target).peekable());
+        for (i, t) in targets.iter_mut().enumerate() {
+            let Some(run) = runs.next_if(|run| run.first().is_some_and(|s| s.target == t.id())) else { continue };
+            self.count_run(t, i, run, first, budget, &mut counted);
+            first += run.len();
+        }
+        self.judge(attrs, targets, budget);
+        counted
+    }
+
+    fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
+        self.sync(attrs, targets);
+        let size_limit = limits::size_limit(attrs, targets);
+        for (t, side) in targets.iter_mut().zip(&mut self.sides) {
+            self.cuts.clear();
+            for (i, (r, e)) in t.regions.iter().zip(&side.evidence).enumerate() {
+                if r.sees.checkable() {
+                    segment::cuts(i, r.range(), &e.bins, &mut self.cuts);
+                }
+            }
+            if !self.cuts.is_empty() {
+                side.cut(&t.regions, &self.cuts);
+                t.cut(&self.cuts);
+                mark_fresh(t, side, &self.cuts, self.least);
+            }
+            for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
+                learn(r, e, self.unsettled);
+            }
+            let limit = limits::of_target(size_limit, attrs, t);
+            merge::pass(t, side, limit, self.least, |_, l, _, r| l.belief.is_like(&r.belief));
+        }
+        self.unsettled = false;
+        self.pool(attrs, targets);
+        for p in &self.pools {
+            let (targets, sides) = (&mut targets[p.targets.clone()], &mut self.sides[p.targets.clone()]);
+            let limit = |t: &Target| limits::of_target(size_limit, attrs, t);
+            merge::until_at_most((p.regions * GOAL / 10).max(1), targets, sides, limit, self.least);
+        }
+        self.limit_sizes(attrs, targets);
+        for (t, side) in targets.iter_mut().zip(&mut self.sides) {
+            finish(t, side, self.least);
+        }
+        self.suspects.renew();
+        self.stale = true;
+    }
+
+    fn reset_and_split(&mut self, _: &Attrs, targets: &mut [Target], _: &mut Rng) {
+        targets.iter_mut().for_each(Target::reset);
+    }
+
+    fn rescale(&mut self, old: &Attrs, new: &Attrs, mid_aggregation: bool, targets: &mut [Target]) {
+        targets.iter_mut().for_each(|t| t.rescale(old.window(), new.window(), mid_aggregation));
+        self.sync(old, targets);
+        let rates = rescale::Rates::new(old.sampling_us(), new.sampling_us());
+        for (t, side) in targets.iter_mut().zip(&mut self.sides) {
+            for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
+                // The bins have seen other rates, in earlier aggregations and, in the middle of one, in this.
+                e.bins.forget_old();
+                e.bins.forget_now();
+                e.belief.rescale(|rate| rates.of(rate));
+                r.estimate(e.belief.rate(), e.belief.evidence());
+            }
+        }
+        self.unsettled = true;
+    }
+
+    fn refit(&mut self, target: &mut Target) {
+        let least = self.least;
+        let mut old = core::mem::take(&mut self.old);
+        old.clear();
+        old.extend(target.regions.iter().map(Region::range));
+        let _ = self.side(target);
+        fit::refit(target);
+        if let Ok(at) = self.sides.binary_search_by_key(&target.id(), |s| s.id) {
+            self.sides[at].refit(&old, target, least);
+        }
+        self.old = old;
+    }
+
+    fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]) {
+        let size_limit = limits::size_limit(attrs, targets);
+        for t in targets {
+            let mut cuts = core::mem::take(&mut self.cuts);
+            cuts.clear();
+            limits::cuts_above(limits::of_target(size_limit, attrs, t), &t.regions, &mut cuts);
+            if !cuts.is_empty() {
+                self.cut(t, &cuts);
+            }
+            self.cuts = cuts;
+        }
+    }
+
+    fn realign(&mut self, target: &mut Target, granule: u64) {
+        let mut old = core::mem::take(&mut self.old);
+        old.clear();
+        old.extend(target.regions.iter().map(Region::range));
+        let _ = self.side(target);
+        target.realign(granule);
+        let least = granule.trailing_zeros();
+        if let Ok(at) = self.sides.binary_search_by_key(&target.id(), |s| s.id) {
+            self.sides[at].refit(&old, target, least);
+        }
+        self.suspects.forget(None);
+        self.old = old;
+    }
+
+    fn cut(&mut self, target: &mut Target, cuts: &[Cut]) {
+        self.side(target).cut(&target.regions, cuts);
+        target.cut(cuts);
+    }
+
+    fn join(&mut self, target: &mut Target, left: usize) {
+        let least = self.least;
+        let side = self.side(target);
+        if let (Some([l, r]), Some([le, re])) =
+            (target.regions.get(left..left + 2), side.evidence.get_mut(left..left + 2))
+        {
+            let re = *re;
+            le.join(&re, l.range(), r.range(), least);
+            side.evidence.remove(left + 1);
+        }
+        target.join(left);
+    }
+
+    fn start_anew(&mut self, target: &mut Target, index: usize) {
+        target.start_anew(index);
+        let least = self.least;
+        let side = self.side(target);
+        if let (Some(r), Some(e)) = (target.regions.get(index), side.evidence.get_mut(index)) {
+            *e = Evidence::new(r, least);
+        }
+    }
+
+    fn forget(&mut self, target: &mut Target) {
+        target.forget();
+        let least = self.least;
+        let side = self.side(target);
+        side.evidence.clear();
+        side.evidence.extend(target.regions.iter().map(|r| Evidence::new(r, least)));
+        self.suspects.forget(Some(target.id()));
+    }
+}
+
+/// Gives the pieces of regions that were cut by their bins the counts of their own bins.
+fn mark_fresh(t: &mut Target, side: &mut Side, cuts: &[Cut], least: u32) {
+    let mut made = 0;
+    let mut i = 0;
+    while i < cuts.len() {
+        let index = cuts[i].index;
+        let pieces = cuts[i..].iter().take_while(|c| c.index == index).count();
+        for at in index + made..=index + made + pieces {
+            let (Some(r), Some(e)) = (t.regions.get_mut(at), side.evidence.get_mut(at)) else { continue };
+            if at > index + made {
+                e.edge = Edge::new((e.bins.block() >> least) / 2);
+            }
+            e.bins.clip(r.range());
+            e.fresh = true;
+            let now = e.bins.total_now();
+            (r.nr_accesses, r.nr_samples) = (now.hits, now.checks);
+            r.nr_writes = r.nr_writes.min(r.nr_accesses);
+        }
+        made += pieces;
+        i += pieces;
+    }
+}
+
+/// Brings a region's counts into what is believed of it.
+fn learn(r: &mut Region, e: &mut Evidence, unsettled: bool) {
+    if core::mem::take(&mut e.fresh) {
+        e.belief = Belief::of_tally(e.bins.total_old(), bins::UNIT);
+    }
+    if r.nr_samples == 0 {
+        return;
+    }
+    if unsettled {
+        e.belief.blend(Belief::of(r.nr_accesses, r.nr_samples));
+    } else if !e.belief.learn(r.nr_accesses, r.nr_samples, r.age) {
+        (r.age, r.age_rest_us) = (0, 0);
+        e.bins.forget_old();
+        return;
+    }
+    r.age = r.age.saturating_add(1);
+}
+
+/// The picture is made: says what is believed, and prepares for the next aggregation.
+fn finish(t: &mut Target, side: &mut Side, least: u32) {
+    let mut last: Option<(AddrRange, u32, crate::sight::Sees)> = None;
+    for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
+        r.estimate(e.belief.rate(), e.belief.evidence());
+        let limit = least.max(r.extent.bytes().trailing_zeros());
+        e.bins = e.bins.fitted(r.range(), limit);
+        e.bins.fade();
+        match last {
+            Some((l, rate, sees)) if l.end() == r.start && sees == r.sees => {
+                e.edge.review(rate, e.belief.rate(), (l.size().max(r.size()) >> least) / 16);
+            }
+            _ => e.edge = Edge::default(),
+        }
+        last = Some((r.range(), e.belief.rate(), r.sees));
+    }
+}
