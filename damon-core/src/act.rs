@@ -151,7 +151,8 @@ pub trait ApplyOps {
     /// When it would not.
     fn supports(&self, target: Option<TargetId>, req: &Request<'_>) -> Result<(), Unsupported>;
 
-    /// Called once before a number of [`apply`](Self::apply): to look up what all of them need.
+    /// Called once before a number of [`apply`](Self::apply), and of [`verify`](Self::verify) that ask where memory lies: to
+    /// look up what all of them need.
     fn open(&mut self, now: Instant) -> Result<(), Self::Error> {
         let _ = now;
         Ok(())
@@ -166,7 +167,8 @@ pub trait ApplyOps {
     }
 
     /// Of how many addresses of the range is it true now that the action is in effect (paged out, on its node)? `None`:
-    /// nobody can tell.
+    /// nobody can tell. Asked between [`open`](Self::open) and [`close`](Self::close) it is about memory as it lies, for a
+    /// goal on eligible memory; after that, about what was done.
     fn verify(&mut self, target: TargetId, range: AddrRange, req: &Request<'_>) -> Result<Option<u64>, Self::Error> {
         let _ = (target, range, req);
         Ok(None)

@@ -96,7 +96,6 @@ impl Workload {
         self.process.id()
     }
 
-    #[allow(dead_code)]
     pub(crate) fn addr(&self, page: u64) -> u64 {
         self.range.start() + page * PAGE
     }
@@ -124,7 +123,6 @@ impl Workload {
     }
 
     /// How many pages lost what was in them. It reads them all.
-    #[allow(dead_code)]
     pub(crate) fn damaged(&mut self) -> u64 {
         self.ask("intact")
     }

@@ -76,6 +76,7 @@ impl Schemes {
         }
         targets.clear();
         targets.extend(monitor.view().targets().iter().filter(|t| !t.regions().is_empty()).map(|t| t.id()));
+        let opened = actor.open(now);
         for s in &mut due {
             // Who was to be gone on with may have left, or have nothing mapped any more.
             s.running.quota.resume = s.running.quota.resume.filter(|(target, _)| targets.contains(target));
@@ -95,7 +96,6 @@ impl Schemes {
             to_verify: Vec::new(),
             outcome: Outcome { applied: due.len(), ..Outcome::default() },
         };
-        let opened = pass.actor.open(now);
         pass.fail(opened.err());
         for s in &mut due {
             pass.first(s, monitor);
