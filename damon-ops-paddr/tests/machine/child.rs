@@ -96,10 +96,6 @@ impl Workload {
         self.process.id()
     }
 
-    pub(crate) fn addr(&self, page: u64) -> u64 {
-        self.range.start() + page * PAGE
-    }
-
     fn answer(&mut self) -> u64 {
         let mut line = String::new();
         while self.from.read_line(&mut line).unwrap() > 0 {
