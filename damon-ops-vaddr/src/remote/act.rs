@@ -212,8 +212,10 @@ impl ApplyOps for RemoteActor {
             Some(Some(process)) => act::supports(req.action, Some(process.pidfd()))?,
             None => {
                 act::supports(req.action, None)?;
-                for (_, process) in self.known.all().iter().filter(|(_, process)| process.is_alive()) {
-                    act::supports(req.action, Some(process.pidfd()))?;
+                for (_, process) in self.known.all() {
+                    let answer = act::supports(req.action, Some(process.pidfd()));
+                    // One that has ended leaves with the next update.
+                    answer.or_else(|e| if process.is_alive() { Err(e) } else { Ok(()) })?;
                 }
             }
         }

@@ -43,6 +43,18 @@ fn child() {
             "untouched" => Box::leak(Box::new(PrivateMap::new(number(1) as usize).unwrap())).range().start(),
             "read" => pages().map(raw::read).fold(0, |sum, word| sum ^ word),
             "write" => pages().map(|addr| raw::write(addr, addr)).count() as u64,
+            "sweep" => {
+                let (start, end) = (number(1), number(2));
+                std::thread::spawn(move || {
+                    loop {
+                        for addr in (start..end).step_by(PAGE as usize) {
+                            std::hint::black_box(raw::read(addr));
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                });
+                0
+            }
             "wrong" => pages().filter(|&addr| raw::read(addr) != addr).count() as u64,
             "lock" => raw::lock_in_memory(AddrRange::new(number(1), number(2)).unwrap()).map_or(1, |()| 0),
             "unmap" => {

@@ -13,4 +13,5 @@ mod guard;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
 #[path = "../own/raw.rs"]
 mod raw;
+mod reclaim;
 mod support;
