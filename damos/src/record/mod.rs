@@ -39,6 +39,7 @@ pub mod figures;
 mod model;
 mod reader;
 mod recorder;
+mod replay;
 
 pub use binary::BinaryWriter;
 pub use convert::{to_binary, to_damo};
@@ -47,3 +48,4 @@ pub use error::{ReadError, WriteError, Wrong};
 pub use model::{Item, Mapping, Region, SchemeStats, Series, Snapshot, TargetName};
 pub use reader::{Format, Reader};
 pub use recorder::Recorder;
+pub use replay::{Replay, ReplayError};

@@ -4,6 +4,7 @@ pub mod access;
 pub mod heat;
 pub mod idle;
 pub mod regions;
+pub mod replay;
 pub mod schemes;
 mod units;
 pub mod wss;
@@ -26,6 +27,9 @@ pub enum ReportError {
     /// It cannot be written in another format.
     #[error(transparent)]
     Convert(#[from] damos::record::WriteError),
+    /// Schemes cannot be tried on it.
+    #[error(transparent)]
+    Replay(#[from] damos::record::ReplayError),
     /// Its picture cannot be drawn.
     #[error(transparent)]
     Picture(#[from] PictureError),
