@@ -17,6 +17,8 @@ use crate::sys::{Mode, Pagemap, ScanRegion, Uffd, Zappable, Zapper};
 const GAP: u64 = 32;
 /// A read fault may map up to so many bytes around it (`fault_around_bytes`, its default).
 const FAULT_AROUND: u64 = 64 << 10;
+/// Words of `pagemap` that are read at once.
+const WORDS: usize = 64;
 /// So many samples are zapped with one flush and then protected, so that little happens in between.
 const BATCH: usize = 64;
 
@@ -32,6 +34,8 @@ pub(crate) struct Engine {
     pub(crate) huge_pages: HugePages,
     pub(crate) stats: Stats,
     pages: Vec<Page>,
+    /// Beside the pages, where zapping alone looks: a neighbour is missing, whose reads would bring the page back too.
+    lonely: Vec<bool>,
     zaps: Vec<AddrRange>,
     protects: Vec<AddrRange>,
     failed: Vec<AddrRange>,
@@ -74,6 +78,7 @@ impl Engine {
             huge_pages: HugePages::Keep,
             stats: Stats::default(),
             pages: Vec::new(),
+            lonely: Vec::new(),
             zaps: Vec::new(),
             protects: Vec::new(),
             failed: Vec::new(),
@@ -98,10 +103,21 @@ impl Engine {
         out: &mut Vec<Armed>,
     ) -> Result<bool, IoAt> {
         let Ground { method, range, file } = ground;
-        let mut lost = false;
-        for (n, batch) in samples.chunks(BATCH).enumerate() {
+        let looks_as_it_arms = method == Method::WpAsync && self.huge_pages == HugePages::Keep;
+        let (mut lost, mut done) = (false, 0);
+        while let Some(rest) = samples.get(done..).filter(|rest| !rest.is_empty()) {
+            let alone = if looks_as_it_arms { self.alone(rest) } else { 0 };
+            if alone > 0 {
+                lost |= self.arm_unseen(ground, &rest[..alone], out)?;
+                done += alone;
+                continue;
+            }
+            let batch = &rest[..if looks_as_it_arms { self.together(rest) } else { rest.len().min(BATCH) }];
             let first = out.len();
-            self.look(method, range, batch)?;
+            match method {
+                Method::Zap => self.look_around(batch)?,
+                _ => self.look(ground, batch)?,
+            }
             self.zaps.clear();
             self.protects.clear();
             for (i, sample) in batch.iter().enumerate() {
@@ -118,8 +134,8 @@ impl Engine {
                     }
                 }
                 if method == Method::Zap {
-                    let before = (n * BATCH + i).checked_sub(1).map(|b| samples[b].addr).zip(out.last().copied());
-                    step.armed = self.exactness(range, sample.addr, before)?;
+                    let before = (done + i).checked_sub(1).map(|b| samples[b].addr).zip(out.last().copied());
+                    step.armed = self.exactness(range, sample.addr, before, self.lonely[i]);
                 }
                 let size = if step.armed == Armed::Block { self.huge } else { self.page };
                 let what = AddrRange::from_len(Extent::of(size).start(sample.addr), size);
@@ -147,6 +163,43 @@ impl Engine {
                 self.stats.syscalls += u64::from(calls.map_err(IoAt::of("zap", self.zaps.first()))?);
             }
             lost |= self.protect(method, batch, &mut out[first..])?;
+            done += batch.len();
+        }
+        Ok(lost)
+    }
+
+    /// How many of `samples`, from the first on, are so far from the next that they share no call.
+    fn alone(&self, samples: &[Sample]) -> usize {
+        let far = |pair: &&[Sample]| pair[1].addr - pair[0].addr > GAP * self.page;
+        let n = samples.windows(2).take_while(far).count();
+        if n + 1 == samples.len() { samples.len() } else { n }
+    }
+
+    /// How many are near the next, and that one.
+    fn together(&self, samples: &[Sample]) -> usize {
+        let near = |pair: &&[Sample]| pair[1].addr - pair[0].addr <= GAP * self.page;
+        (samples.windows(2).take_while(near).count() + 1).min(BATCH)
+    }
+
+    /// Arms `samples` with a call each that looks and protects in one. Of a page that needed nothing it does not say why:
+    /// it is protected, or not there, or huge.
+    fn arm_unseen(&mut self, ground: Ground, samples: &[Sample], out: &mut Vec<Armed>) -> Result<bool, IoAt> {
+        let mut lost = false;
+        for sample in samples {
+            let Some(page) = AddrRange::from_len(self.page_of(sample.addr), self.page) else { continue };
+            self.stats.syscalls += 1;
+            let (armed, count) = match self.pagemap.protect_written(page, ground.file) {
+                Ok(true) => (Armed::Page, &mut self.stats.armed),
+                Ok(false) => (Armed::Unseen, &mut self.stats.already_armed),
+                // Not registered, not any more.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                    lost = true;
+                    (Armed::No, &mut self.stats.refused)
+                }
+                Err(e) => return Err(IoAt::of("protect", Some(&page))(e)),
+            };
+            *count += 1;
+            out.push(armed);
         }
         Ok(lost)
     }
@@ -178,8 +231,8 @@ impl Engine {
     /// Fills in what was seen of `samples`, which lie in `ground` and of which `armed` was armed. True if any page is
     /// not what it was when it was armed.
     pub(crate) fn check(&mut self, ground: Ground, samples: &mut [Sample], armed: &[Armed]) -> Result<bool, IoAt> {
-        let Ground { method, range, .. } = ground;
-        self.look(method, range, samples)?;
+        let method = ground.method;
+        self.look(ground, samples)?;
         let mut lost = false;
         for ((sample, &armed), &page) in samples.iter_mut().zip(armed).zip(&self.pages) {
             sample.seen = seen(method, armed, page);
@@ -197,7 +250,7 @@ impl Engine {
 
     /// Fills in which probes the pages of `samples`, looked at before or not, pass.
     pub(crate) fn probe(&mut self, ground: Ground, samples: &mut [Sample], probes: &[Probe]) -> Result<(), IoAt> {
-        self.look(ground.method, ground.range, samples)?;
+        self.look(ground, samples)?;
         for (sample, &page) in samples.iter_mut().zip(&self.pages) {
             let size = if page.any(Page::HUGE) { self.huge } else { self.page };
             for (i, probe) in probes.iter().enumerate() {
@@ -216,7 +269,8 @@ impl Engine {
     }
 
     /// Finds out about the page of each sample.
-    fn look(&mut self, method: Method, range: AddrRange, samples: &[Sample]) -> Result<(), IoAt> {
+    fn look(&mut self, ground: Ground, samples: &[Sample]) -> Result<(), IoAt> {
+        let Ground { method, range, .. } = ground;
         self.pages.clear();
         self.pages.resize(samples.len(), Page::UNMAPPED);
         let mut from = 0;
@@ -268,7 +322,7 @@ impl Engine {
     }
 
     fn look_by_word(&mut self, run: AddrRange, samples: &[Sample], which: std::ops::Range<usize>) -> io::Result<()> {
-        let mut words = [Page::UNMAPPED; 64];
+        let mut words = [Page::UNMAPPED; WORDS];
         let span = words.len() as u64 * self.page;
         let mut next = which.start;
         while next < which.end {
@@ -284,26 +338,48 @@ impl Engine {
         Ok(())
     }
 
+    /// Finds out about the page of each sample and about those that a read fault would map with it.
+    fn look_around(&mut self, samples: &[Sample]) -> Result<(), IoAt> {
+        self.pages.clear();
+        self.lonely.clear();
+        let block = Extent::of(FAULT_AROUND);
+        let in_block = ((FAULT_AROUND / self.page) as usize).clamp(1, 16);
+        let mut words = [Page::UNMAPPED; WORDS];
+        let mut next = 0;
+        while let Some(first) = samples.get(next) {
+            let start = block.start(first.addr);
+            let index = |s: &Sample| ((s.addr - start) / self.page) as usize;
+            let run = samples[next..].iter().map(index).take_while(|&i| i < WORDS);
+            let last = run.clone().last().unwrap_or(0);
+            let words = &mut words[..(last / in_block + 1) * in_block];
+            self.stats.syscalls += 1;
+            let at = AddrRange::from_len(start, FAULT_AROUND);
+            self.pagemap.read(start, words).map_err(IoAt::of("look at", at.as_ref()))?;
+            for i in run {
+                next += 1;
+                let from = i / in_block * in_block;
+                let others = words[from..from + in_block].iter().zip(from..).filter(|(_, n)| *n != i);
+                self.lonely.push(others.into_iter().any(|(page, _)| !page.any(Page::PRESENT)));
+                self.pages.push(words[i]);
+            }
+        }
+        Ok(())
+    }
+
     /// How exactly zapping alone sees the page at `addr`: not at all if the sample `before` shares its block; in a blur
-    /// if a neighbour is missing, whose reads would bring this page back too.
-    fn exactness(&mut self, range: AddrRange, addr: u64, before: Option<(u64, Armed)>) -> Result<Armed, IoAt> {
+    /// if it is `lonely`.
+    fn exactness(&self, range: AddrRange, addr: u64, before: Option<(u64, Armed)>, lonely: bool) -> Armed {
         let block = Extent::of(FAULT_AROUND);
         if let Some((before, armed)) = before.filter(|b| block.start(b.0) == block.start(addr)) {
-            return Ok(if self.page_of(before) == self.page_of(addr) { armed } else { Armed::No });
+            return if self.page_of(before) == self.page_of(addr) { armed } else { Armed::No };
         }
         // Below an unaligned start the blocks of the kernel are not aligned either.
         let unaligned = range.start() != block.start(range.start());
-        if unaligned && addr - range.start() < FAULT_AROUND {
-            return Ok(Armed::No);
+        match () {
+            () if unaligned && addr - range.start() < FAULT_AROUND => Armed::No,
+            () if lonely => Armed::Blurred,
+            () => Armed::Page,
         }
-        let mut words = [Page::UNMAPPED; 16];
-        let n = ((FAULT_AROUND / self.page) as usize).clamp(1, words.len());
-        self.stats.syscalls += 1;
-        let look = self.pagemap.read(block.start(addr), &mut words[..n]);
-        look.map_err(IoAt::of("look at", Some(&range)))?;
-        let own = ((addr - block.start(addr)) / self.page) as usize;
-        let missing = words[..n].iter().enumerate().any(|(i, page)| i != own && !page.any(Page::PRESENT));
-        Ok(if missing { Armed::Blurred } else { Armed::Page })
     }
 
     fn page_of(&self, addr: u64) -> u64 {

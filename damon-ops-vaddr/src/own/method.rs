@@ -89,6 +89,8 @@ pub(crate) enum Armed {
     Block,
     /// Its page, and reads of neighbours would bring it back.
     Blurred,
+    /// Its page, unless it was part of a huge page, or not there.
+    Unseen,
 }
 
 /// What arming a page takes.
@@ -160,6 +162,7 @@ pub(crate) fn seen(method: Method, armed: Armed, page: Page) -> Seen {
                 Seen::Idle
             }
         }
+        Method::WpAsync if armed == Armed::Unseen && page.all(Page::HUGE | Page::PRESENT) => Seen::Unknown,
         // Reading untouched memory maps the zero page.
         Method::WpAsync => {
             if there && written && !page.any(Page::ZERO) {

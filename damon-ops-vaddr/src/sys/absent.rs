@@ -126,6 +126,10 @@ impl Pagemap {
         match self.0 {}
     }
 
+    pub(crate) fn protect_written(&self, _: AddrRange, _: bool) -> io::Result<bool> {
+        match self.0 {}
+    }
+
     pub(crate) fn scan(&self, _: AddrRange, _: u64, _: &mut [ScanRegion]) -> io::Result<(usize, u64)> {
         match self.0 {}
     }

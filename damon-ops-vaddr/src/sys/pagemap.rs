@@ -31,6 +31,21 @@ struct ScanArg {
     return_mask: u64,
 }
 
+impl ScanArg {
+    /// All pages of `range`, their categories in `wanted` written to `out`.
+    fn of(range: AddrRange, wanted: u64, out: &mut [ScanRegion]) -> Self {
+        Self {
+            size: size_of::<Self>() as u64,
+            start: range.start(),
+            end: range.end(),
+            vec: out.as_mut_ptr() as u64,
+            vec_len: out.len() as u64,
+            return_mask: wanted,
+            ..Self::default()
+        }
+    }
+}
+
 const PAGEMAP_SCAN: libc::Ioctl = libc::_IOWR::<ScanArg>(b'f' as u32, 16);
 
 /// The page table of a process.
@@ -69,18 +84,28 @@ impl Pagemap {
         Ok(())
     }
 
+    /// Write-protects the pages of `range` that are there, were written, and are no huge pages; where they belong to a
+    /// `file`, those that are not there too. Were there any? `EPERM`: some of it is not registered for it.
+    pub(crate) fn protect_written(&self, range: AddrRange, file: bool) -> io::Result<bool> {
+        /// `PM_SCAN_WP_MATCHING`, `PM_SCAN_CHECK_WPASYNC`.
+        const PROTECT_OR_FAIL: u64 = 1 << 0 | 1 << 1;
+        let mut out = [ScanRegion::default()];
+        let mut arg = ScanArg {
+            flags: PROTECT_OR_FAIL,
+            category_mask: Page::WRITTEN | Page::HUGE,
+            category_inverted: Page::HUGE,
+            category_anyof_mask: if file { 0 } else { Page::PRESENT | Page::SWAPPED },
+            ..ScanArg::of(range, Page::WRITTEN, &mut out)
+        };
+        // SAFETY: as for `scan`. What it protects is unprotected by the next write, which changes no content.
+        let n = unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut arg) };
+        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n > 0) }
+    }
+
     /// The categories of the mapped pages of `range`, those in `wanted` only, as runs in `out`: how many runs, and up to
     /// which address. It reads and changes nothing.
     pub(crate) fn scan(&self, range: AddrRange, wanted: u64, out: &mut [ScanRegion]) -> io::Result<(usize, u64)> {
-        let mut arg = ScanArg {
-            size: size_of::<ScanArg>() as u64,
-            start: range.start(),
-            end: range.end(),
-            vec: out.as_mut_ptr() as u64,
-            vec_len: out.len() as u64,
-            return_mask: wanted,
-            ..ScanArg::default()
-        };
+        let mut arg = ScanArg::of(range, wanted, out);
         // SAFETY: `arg` is what the call expects, and `vec` has room for `vec_len` regions.
         let n = unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut arg) };
         usize::try_from(n).map(|n| (n, arg.walk_end)).map_err(|_| io::Error::last_os_error())

@@ -3,8 +3,10 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod accuracy;
 mod conformance;
 mod hello;
+mod kernel;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
 #[path = "../own/raw.rs"]
 mod raw;

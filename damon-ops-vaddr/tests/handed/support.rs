@@ -11,6 +11,8 @@ use damon_core::{AddrRange, Ops, Sample, Span, TargetId, Want};
 use damon_ops_vaddr::Method;
 use damon_ops_vaddr::handed::{AcceptError, Handed, Lent, Offer, OfferError, Refusal, Registered};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::raw;
 
 pub(crate) const TARGET: TargetId = TargetId::new(3);
@@ -56,6 +58,8 @@ pub(crate) enum Do {
     Write,
     /// As many pages as are told, one after the other.
     WriteAll,
+    /// Touches a quarter of the pages over and over, every second one by a read, until it is told something else.
+    Work,
     Unmap,
     Remap,
     /// Ends the watch.
@@ -71,10 +75,11 @@ pub(crate) enum Do {
     Exit,
 }
 
-const ALL: [Do; 13] = [
+const ALL: [Do; 14] = [
     Do::Read,
     Do::Write,
     Do::WriteAll,
+    Do::Work,
     Do::Unmap,
     Do::Remap,
     Do::Drop,
@@ -152,11 +157,30 @@ fn serve(mut orders: UnixStream, range: AddrRange, to: &SocketAddr, offer: impl 
     let mut order = [0; 16];
     while orders.read_exact(&mut order).is_ok() {
         let word = |i: usize| u64::from_ne_bytes(order[i..i + 8].try_into().unwrap());
-        let done = obey(ALL[word(0) as usize], word(8), range, &mut lent, &mut elsewhere);
+        let done = match ALL[word(0) as usize] {
+            Do::Work => work(&orders, quarter(range, word(8))),
+            what => obey(what, word(8), range, &mut lent, &mut elsewhere),
+        };
         if orders.write_all(&done.to_ne_bytes()).is_err() {
             return;
         }
     }
+}
+
+/// The `n`th quarter of `range`.
+pub(crate) fn quarter(range: AddrRange, n: u64) -> AddrRange {
+    AddrRange::from_len(range.start() + n * (range.size() / 4), range.size() / 4).unwrap()
+}
+
+fn work(orders: &UnixStream, hot: AddrRange) -> u64 {
+    let pause = Timespec { tv_sec: 0, tv_nsec: 500_000 };
+    while poll(&mut [PollFd::new(orders, PollFlags::IN)], Some(&pause)).is_ok_and(|n| n == 0) {
+        for page in (hot.start()..hot.end()).step_by(2 * PAGE as usize) {
+            std::hint::black_box(raw::read(page));
+            raw::write(page + PAGE, page);
+        }
+    }
+    0
 }
 
 fn obey(
@@ -175,6 +199,7 @@ fn obey(
         Do::Read => drop(std::hint::black_box(raw::read(range.start() + n * PAGE))),
         Do::Write => raw::write(range.start() + n * PAGE, n),
         Do::WriteAll => (0..n).for_each(|n| raw::write(range.start() + n * PAGE, n)),
+        Do::Work => {}
         Do::Unmap => raw::unmap(range),
         Do::Remap => drop(raw::remap(range)),
         Do::Drop => *lent = None,

@@ -211,6 +211,28 @@ fn uffd_call<const N: usize>(fd: &impl AsRawFd, call: u64, arg: &mut [u64; N]) -
     }
 }
 
+/// Takes the pages of `range`, shared memory that `map` gave, out of the page table.
+pub(crate) fn zap(range: AddrRange) -> io::Result<()> {
+    // SAFETY: the memory is shared: its pages come back as they are.
+    match unsafe { libc::madvise(range.start() as usize as *mut _, range.size() as usize, libc::MADV_DONTNEED) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The categories (`PAGEMAP_SCAN`) of the page that is `range`; 0 if it is not mapped.
+pub(crate) fn scan_page(pagemap: &File, range: AddrRange) -> io::Result<u64> {
+    const WANTED: u64 = 0x7f;
+    let mut region = [0u64; 3];
+    let mut arg = [96, 0, range.start(), range.end(), 0, region.as_mut_ptr() as u64, 1, 0, 0, 0, 0, WANTED];
+    // SAFETY: `arg` is a `struct pm_scan_arg` of 96 bytes, and `region` has room for the one region that it may fill in.
+    match unsafe { libc::ioctl(pagemap.as_raw_fd(), 0xc060_6610, arg.as_mut_ptr()) } {
+        0 => Ok(0),
+        1 => Ok(region[2]),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Makes this process execute `program` in place of itself.
 pub(crate) fn exec(program: &std::ffi::CStr) {
     let args = [program.as_ptr(), c"60".as_ptr(), std::ptr::null()];
