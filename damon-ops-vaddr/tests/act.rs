@@ -408,8 +408,8 @@ fn a_failure_half_way_is_typed_with_its_range_and_the_rest_is_done() {
 fn what_cannot_be_done_says_why_when_it_is_asked() {
     let _turn = turn();
     let (_own, mut actor, memory) = watched(true, HUGE, true);
-    let dests = [damon_core::Dest { node: NodeId(0), weight: 1 }];
-    let refused = [Action::LruPrio, Action::LruDeprio, Action::MigrateHot, Action::MigrateCold, Action::Custom(1)];
+    let dests = [damon_core::Dest { node: NodeId(0), weight: 0 }];
+    let refused = [Action::LruPrio, Action::MigrateHot, Action::MigrateCold, Action::Custom(1)];
     for action in refused {
         let req = Request::new(action, &[], &dests);
         let why = actor.supports(Some(TARGET), &req).unwrap_err();

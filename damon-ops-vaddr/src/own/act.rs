@@ -10,10 +10,11 @@ use damon_core::{
     Action, AddrRange, Applied, ApplyOps, Extent, Filter, PageFilter, Request, TargetId, Unsupported, passes,
 };
 
-use super::error::Forked;
+use super::error::{ActError, Forked};
 use super::{How, Own};
 use crate::linux::Page;
-use crate::sys::{Advice, Mode, Pagemap, ScanRegion, Uffd, advise, in_memory};
+use crate::linux::act::{self, Run, whole_pages};
+use crate::sys::{Advice, Mode, Pagemap, Pidfd, ScanRegion, Uffd, advise, in_memory};
 
 /// What is watched, told by who watches to who acts.
 pub(crate) type Known = Arc<Mutex<Vec<Place>>>;
@@ -25,66 +26,6 @@ pub(crate) struct Place {
     shared: bool,
     /// What it is registered with.
     uffd: Option<(Mode, Weak<Uffd>)>,
-}
-
-/// Why something was not done, or not all of it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ActError {
-    /// This is another process than the one that made it.
-    #[error(transparent)]
-    Forked(#[from] Forked),
-    /// Another target than the process.
-    #[error("target {} is not this process, which is target {}: give each target an actor of its own", .target.get(), .own.get())]
-    UnknownTarget {
-        /// What was asked for.
-        target: TargetId,
-        /// What the process is called.
-        own: TargetId,
-    },
-    /// Memory that is not watched.
-    #[error("{range} is not watched: add it with watch_shared, watch_raw, watch_private or watch_found first")]
-    UnknownRange {
-        /// Which.
-        range: AddrRange,
-    },
-    /// What [`OwnActor::supports`](ApplyOps::supports) would have said.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
-    /// The kernel would not.
-    #[error("cannot apply {action:?} to {range}: {source}; {}", way_out(.source))]
-    Advise {
-        /// What was to be done.
-        action: Action,
-        /// The first part where it failed; the others were tried too.
-        range: AddrRange,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The page table cannot be opened.
-    #[error("cannot open /proc/self/pagemap: {0}; it takes /proc mounted, and CONFIG_PROC_PAGE_MONITOR")]
-    Open(#[source] io::Error),
-    /// The state of the pages cannot be read.
-    #[error("cannot look at the pages of {range}: {source}; it takes /proc mounted, and all of the range mapped")]
-    Look {
-        /// Where.
-        range: AddrRange,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-/// What helps against what `madvise` answered.
-fn way_out(e: &io::Error) -> &'static str {
-    match e.raw_os_error() {
-        Some(12) => {
-            "some of it is no longer mapped, or there is no memory for it: it is left out after the next update"
-        }
-        Some(11 | 16) => "its pages are in use or locked right now: try again",
-        Some(22) => "locked memory (mlock) and memory of devices cannot be advised: leave it out with a filter",
-        Some(1 | 13) => "a sandbox, or the file's permissions, forbid it",
-        _ => "leave it out with a filter",
-    }
 }
 
 impl Own {
@@ -121,6 +62,7 @@ impl Own {
             huge: self.engine.huge,
             pagemap,
             scans,
+            this: Pidfd::open(self.pid).ok(),
             known: Arc::clone(&self.known),
         })
     }
@@ -139,16 +81,17 @@ impl Own {
     }
 }
 
-/// Acts on the memory that an [`Own`] watches, by `madvise`, without privileges. Whatever it does, the content of memory
+/// Acts on the memory that an [`Own`] watches, by `madvise` and `move_pages`, without privileges. Whatever it does, the content of memory
 /// stays.
 ///
 /// | action | what is done | verified by |
 /// |---|---|---|
-/// | cold | `MADV_COLD` | nobody can tell |
+/// | cold, lru_deprio | `MADV_COLD` | nobody can tell |
 /// | pageout | `MADV_PAGEOUT`; anonymous and shared memory stays where there is no swap | private: the page table; shared: `mincore` |
 /// | willneed | `MADV_WILLNEED`: reads it from swap or file, to be mapped by the first access | `mincore` |
 /// | hugepage, nohugepage | `MADV_HUGEPAGE`, `MADV_NOHUGEPAGE`, for what comes | nobody can tell |
 /// | collapse | `MADV_COLLAPSE` of each whole block | the page table, where it can be scanned |
+/// | migrate_hot, migrate_cold | `move_pages`, of what nobody else maps | its query: on one of the destinations |
 /// | stat | nothing | nobody can tell |
 ///
 /// A protected page keeps the kernel from collapsing its block, so the block's registration with userfaultfd is taken
@@ -163,6 +106,7 @@ pub struct OwnActor {
     pagemap: Pagemap,
     /// `PAGEMAP_SCAN` works.
     scans: bool,
+    this: Option<Pidfd>,
     known: Known,
 }
 
@@ -175,26 +119,41 @@ struct Done {
 }
 
 impl OwnActor {
+    /// `Ok(None)`: it is no advice.
     fn advice(action: Action) -> Result<Option<Advice>, Unsupported> {
-        let (advice, lacks) = match action {
-            Action::Stat => return Ok(None),
-            Action::Cold => (Advice::Cold, "the kernel has no MADV_COLD: Linux 5.4 has"),
-            Action::Pageout => (Advice::Pageout, "the kernel has no MADV_PAGEOUT: Linux 5.4 has"),
-            Action::Willneed => (Advice::Willneed, "the sandbox forbids madvise"),
-            Action::Hugepage => (Advice::Hugepage, "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE"),
-            Action::Nohugepage => (Advice::Nohugepage, "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE"),
-            Action::Collapse => (
-                Advice::Collapse,
-                "the kernel has no MADV_COLLAPSE: Linux 6.1 with CONFIG_TRANSPARENT_HUGEPAGE has, hugepage works before",
-            ),
-            Action::LruPrio => return Err(Unsupported::new(action, "no system call does it: use willneed")),
-            Action::LruDeprio => return Err(Unsupported::new(action, "no system call does it: use cold")),
-            Action::MigrateHot | Action::MigrateCold => {
-                return Err(Unsupported::new(action, "one's own memory is advised only: use a backend that migrates"));
-            }
+        let advice = match (action, act::advice(action)) {
+            (_, Some(advice)) => advice,
+            (Action::Stat | Action::MigrateHot | Action::MigrateCold, _) => return Ok(None),
+            (Action::LruPrio, _) => return Err(Unsupported::new(action, "no system call does it: use willneed")),
             _ => return Err(Unsupported::new(action, "the kernel knows no such action: use an actor of your own")),
         };
+        let lacks = match advice {
+            Advice::Cold => "the kernel has no MADV_COLD: Linux 5.4 has",
+            Advice::Pageout => "the kernel has no MADV_PAGEOUT: Linux 5.4 has",
+            Advice::Willneed => "the sandbox forbids madvise",
+            Advice::Hugepage | Advice::Nohugepage => "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE",
+            Advice::Collapse => {
+                "the kernel has no MADV_COLLAPSE: Linux 6.1 with CONFIG_TRANSPARENT_HUGEPAGE has, hugepage works before"
+            }
+        };
         if advice.is_known() { Ok(Some(advice)) } else { Err(Unsupported::new(action, lacks)) }
+    }
+
+    /// This process, to move its pages; they go to a destination.
+    fn can_migrate(&self, req: &Request<'_>) -> Result<&Pidfd, Unsupported> {
+        let refused = |why| Err(Unsupported::new(req.action, why));
+        let Some(this) = &self.this else {
+            return refused(
+                "this process cannot be held (pidfd_open): Linux 5.3 can, and a sandbox that lets it through",
+            );
+        };
+        if !self.scans {
+            return refused("which pages are huge is told by PAGEMAP_SCAN: Linux 6.7 has it");
+        }
+        if req.dests.iter().all(|dest| dest.weight == 0) {
+            return refused("use a destination with a weight above 0");
+        }
+        act::supports(req.action, Some(this)).map(|()| this)
     }
 
     fn can_filter(&self, req: &Request<'_>) -> Result<(), Unsupported> {
@@ -228,7 +187,7 @@ impl OwnActor {
         for place in &known[known.partition_point(|p| p.range.end() <= range.start())..] {
             let Some(part) = place.range.intersection(range).filter(|part| part.start() == at) else { break };
             at = part.end();
-            out.extend(within(part, self.page).map(|range| Place { range, ..place.clone() }));
+            out.extend(whole_pages(part, self.page).map(|range| Place { range, ..place.clone() }));
         }
         match AddrRange::new(at, range.end()) {
             Some(range) => Err(ActError::UnknownRange { range }),
@@ -316,15 +275,40 @@ impl OwnActor {
         let places = self.places(target, range)?;
         let advice = Self::advice(req.action)?;
         self.can_filter(req)?;
+        let migrate = if migrates(req.action) { Some(self.can_migrate(req)?) } else { None };
         for place in &places {
             for part in self.passing(place, req.filters)? {
                 done.passed += part.size();
+                if let Some(this) = migrate {
+                    let act::Done { size, error, .. } = act::migrate(this, &self.movable(part)?, req.dests, false);
+                    done.size += size;
+                    done.error = done.error.take().or(error.map(Into::into));
+                }
                 if let Some(advice) = advice {
                     self.act(req.action, advice, place, part, done);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The pages of `part` that are in memory: huge ones only whole.
+    fn movable(&self, part: AddrRange) -> Result<Vec<Run>, ActError> {
+        let mut out = Vec::new();
+        self.scan(part, |run, page| {
+            let size = if page.any(Page::HUGE) { self.huge } else { self.page };
+            let whole = whole_pages(run, size).filter(|_| page.any(Page::PRESENT));
+            out.extend(whole.map(|range| Run { range, page: size }));
+        })?;
+        Ok(out)
+    }
+
+    /// Bytes of `range` that are on one of the destinations.
+    fn migrated(&self, range: AddrRange, req: &Request<'_>) -> Result<u64, ActError> {
+        let addrs: Vec<u64> = (range.start()..range.end()).step_by(self.page as usize).collect();
+        let nodes = act::nodes_of(self.can_migrate(req)?, &addrs)?;
+        let there = |node| req.dests.iter().any(|dest| dest.weight > 0 && dest.node == node);
+        Ok(nodes.into_iter().flatten().filter(|&node| there(node)).count() as u64 * self.page)
     }
 
     /// Bytes of `range` that are in memory.
@@ -350,6 +334,9 @@ impl ApplyOps for OwnActor {
             return Err(Unsupported::new(req.action, "the target is not this process: use an actor of its own"));
         }
         Self::advice(req.action)?;
+        if migrates(req.action) {
+            self.can_migrate(req)?;
+        }
         self.can_filter(req)
     }
 
@@ -368,6 +355,7 @@ impl ApplyOps for OwnActor {
                 Action::Pageout if place.shared => place.range.size() - self.resident(place.range)?,
                 Action::Pageout => self.swapped(place.range)?,
                 Action::Willneed => self.resident(place.range)?,
+                Action::MigrateHot | Action::MigrateCold => self.migrated(place.range, req)?,
                 Action::Collapse if self.scans => {
                     let mut huge = 0;
                     self.scan(place.range, |run, page| huge += if page.any(Page::HUGE) { run.size() } else { 0 })?;
@@ -394,8 +382,6 @@ fn collapse(place: &Place, block: AddrRange) -> io::Result<()> {
     result
 }
 
-/// The whole pages in `range`.
-fn within(range: AddrRange, page: u64) -> Option<AddrRange> {
-    let start = range.start().checked_next_multiple_of(page)?;
-    AddrRange::new(start, Extent::of(page).start(range.end()))
+const fn migrates(action: Action) -> bool {
+    matches!(action, Action::MigrateHot | Action::MigrateCold)
 }

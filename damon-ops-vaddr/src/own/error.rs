@@ -1,11 +1,13 @@
-//! What can go wrong with one's own memory: making an [`Own`](super::Own), adding to it, stepping it.
+//! What can go wrong with one's own memory: making an [`Own`](super::Own), adding to it, stepping it, acting.
 
 use std::io;
 
-use damon_core::AddrRange;
+use damon_core::{Action, AddrRange, TargetId, Unsupported};
 
 use super::capabilities::{MethodReport, Outcome};
 use crate::linux::MapsError;
+use crate::linux::act::ProcessError;
+use crate::sys::errno;
 
 /// Why an [`Own`](crate::Own) could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -158,5 +160,70 @@ impl IoAt {
 impl From<IoAt> for OwnError {
     fn from(IoAt { what, at, source }: IoAt) -> Self {
         Self::Io { what, at, source }
+    }
+}
+
+/// Why something was not done, or not all of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActError {
+    /// This is another process than the one that made it.
+    #[error(transparent)]
+    Forked(#[from] Forked),
+    /// Another target than the process.
+    #[error("target {} is not this process, which is target {}: give each target an actor of its own", .target.get(), .own.get())]
+    UnknownTarget {
+        /// What was asked for.
+        target: TargetId,
+        /// What the process is called.
+        own: TargetId,
+    },
+    /// Memory that is not watched.
+    #[error("{range} is not watched: add it with watch_shared, watch_raw, watch_private or watch_found first")]
+    UnknownRange {
+        /// Which.
+        range: AddrRange,
+    },
+    /// What [`OwnActor::supports`](ApplyOps::supports) would have said.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// The kernel would not.
+    #[error("cannot apply {action:?} to {range}: {source}; {}", way_out(.source))]
+    Advise {
+        /// What was to be done.
+        action: Action,
+        /// The first part where it failed; the others were tried too.
+        range: AddrRange,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A migration failed, or some of it.
+    #[error(transparent)]
+    Migrate(#[from] ProcessError),
+    /// The page table cannot be opened.
+    #[error("cannot open /proc/self/pagemap: {0}; it takes /proc mounted, and CONFIG_PROC_PAGE_MONITOR")]
+    Open(#[source] io::Error),
+    /// The state of the pages cannot be read.
+    #[error("cannot look at the pages of {range}: {source}; it takes /proc mounted, and all of the range mapped")]
+    Look {
+        /// Where.
+        range: AddrRange,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What helps against what `madvise` answered.
+fn way_out(e: &io::Error) -> &'static str {
+    match e.raw_os_error() {
+        Some(errno::ENOMEM) => {
+            "some of it is no longer mapped, or there is no memory for it: it is left out after the next update"
+        }
+        Some(errno::EAGAIN | errno::EBUSY) => "its pages are in use or locked right now: try again",
+        Some(errno::EINVAL) => {
+            "locked memory (mlock) and memory of devices cannot be advised: leave it out with a filter"
+        }
+        Some(errno::EPERM | errno::EACCES) => "a sandbox, or the file's permissions, forbid it",
+        _ => "leave it out with a filter",
     }
 }

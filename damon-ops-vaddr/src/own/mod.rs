@@ -17,11 +17,11 @@ use std::path::Path;
 use damon_core::{AddrRange, Fault, Ops, Sample, Sees, Space, Span, TargetId, Want};
 
 use act::Known;
-pub use act::{ActError, OwnActor};
+pub use act::OwnActor;
 pub use capabilities::{Capabilities, MethodReport, Outcome, Watched};
 use engine::{Engine, Ground, Shared};
 use error::IoAt;
-pub use error::{Forked, NothingWorks, OpenError, OwnError, WatchError};
+pub use error::{ActError, Forked, NothingWorks, OpenError, OwnError, WatchError};
 use method::Armed;
 pub use method::{HugePages, Method};
 pub use stats::Stats;

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use damon_core::{Action, AddrRange, Applied, ApplyOps, Extent, Request, TargetId, Unsupported};
+use damon_core::{Action, AddrRange, Applied, ApplyOps, Request, TargetId, Unsupported};
 
 use super::roster::Roster;
-use crate::linux::act::{self, Done, Guard, Guardrails, LeftAlone, ProcessError, Selector};
+use crate::linux::act::{self, Done, Guard, Guardrails, LeftAlone, ProcessError, Selector, whole_pages};
 use crate::linux::{FilterError, Mapping, MapsError, Process, ProcessOpenError, ProcessPagemap, huge_page_size};
 use crate::sys::page_size;
 
@@ -253,10 +253,7 @@ impl ApplyOps for RemoteActor {
 pub(super) fn mapped(mappings: &[Mapping], range: AddrRange, page: u64) -> impl Iterator<Item = (&Mapping, AddrRange)> {
     let from = mappings.partition_point(|mapping| mapping.range.end() <= range.start());
     let overlapping = mappings[from..].iter().map_while(move |m| Some((m, m.range.intersection(range)?)));
-    overlapping.filter(|(m, _)| m.is_accessible()).filter_map(move |(m, part)| {
-        let start = part.start().checked_next_multiple_of(page)?;
-        Some((m, AddrRange::new(start, Extent::of(page).start(part.end()))?))
-    })
+    overlapping.filter(|(m, _)| m.is_accessible()).filter_map(move |(m, part)| Some((m, whole_pages(part, page)?)))
 }
 
 fn size(ranges: &[AddrRange]) -> u64 {
@@ -275,12 +272,10 @@ fn shorten(ranges: &mut Vec<AddrRange>, mut bytes: u64) {
 
 /// The whole blocks of `size` bytes in `ranges`.
 fn blocks(ranges: &[AddrRange], size: u64) -> Vec<AddrRange> {
-    let of = |range: &AddrRange| {
-        let first = range.start().checked_next_multiple_of(size).unwrap_or(range.end());
-        let n = range.end().saturating_sub(first) / size;
-        (0..n).filter_map(move |i| AddrRange::from_len(first + i * size, size))
+    let of = |whole: AddrRange| {
+        (0..whole.size() / size).filter_map(move |i| AddrRange::from_len(whole.start() + i * size, size))
     };
-    ranges.iter().flat_map(of).collect()
+    ranges.iter().filter_map(|&range| whole_pages(range, size)).flat_map(of).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod conformance;
 mod fork;
 mod huge;
 mod integrity;
+mod moves;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
 mod raw;
 mod refusals;

@@ -24,6 +24,7 @@ pub use error::ProcessError;
 pub use guard::{Guard, Guardrails, LeftAlone, parse_cgroup};
 pub use migrate::{Run, migrate, nodes_of};
 pub use select::Selector;
+pub(crate) use select::whole_pages;
 
 use damon_core::{Action, Unsupported};
 

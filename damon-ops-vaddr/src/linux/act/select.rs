@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use damon_core::{AddrRange, Filter};
+use damon_core::{AddrRange, Extent, Filter};
 
 use super::Run;
 use crate::linux::{FilterError, Folio, PageFilters, PagemapEntry, ProcessPagemap, Whereabouts};
@@ -135,6 +135,11 @@ impl Selector {
         self.pages.extend(self.entries.iter().map(|e| e.map_or(Whereabouts::Nowhere, Into::into)));
         Ok(())
     }
+}
+
+/// The whole pages of `size` bytes in `range`.
+pub(crate) fn whole_pages(range: AddrRange, size: u64) -> Option<AddrRange> {
+    AddrRange::new(range.start().checked_next_multiple_of(size)?, Extent::of(size).start(range.end()))
 }
 
 /// `range` in parts that end at multiples of `size`, so that no aligned folio of up to that size is cut.
