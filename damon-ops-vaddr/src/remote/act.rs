@@ -100,7 +100,7 @@ impl RemoteActor {
     /// // This process, which is left alone unless the guardrails say otherwise.
     /// let this = [(TargetId::new(0), std::process::id())];
     /// let actor = RemoteActor::new(this, Guardrails::default()).unwrap();
-    /// assert!(actor.supports(None, &Request::new(Action::LruPrio, &[], &[])).is_err());
+    /// assert!(actor.supports(None, &Request::new(Action::Hugepage, &[], &[])).is_err());
     /// # }
     /// ```
     pub fn new(

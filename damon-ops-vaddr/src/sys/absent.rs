@@ -83,6 +83,10 @@ pub(crate) fn cached(_: &std::fs::File, _: u64, _: u64) -> io::Result<u64> {
     unsupported()
 }
 
+pub(crate) fn read_bytes(_: u32, _: &[u64]) -> io::Result<usize> {
+    unsupported()
+}
+
 /// What the kernel says of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageStatus(Infallible);

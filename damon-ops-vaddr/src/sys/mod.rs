@@ -36,7 +36,7 @@ mod zap;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{
     Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, cached, errno, in_memory, lock, move_to,
-    nodes_of,
+    nodes_of, read_bytes,
 };
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
@@ -63,7 +63,7 @@ pub(crate) use poll::poll;
 #[cfg(target_os = "linux")]
 pub use process::Pidfd;
 #[cfg(target_os = "linux")]
-pub(crate) use process::RANGES_MAX;
+pub(crate) use process::{RANGES_MAX, read_bytes};
 pub use promise::Guard;
 pub(crate) use promise::Zappable;
 #[cfg(target_os = "linux")]

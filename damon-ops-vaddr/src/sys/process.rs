@@ -1,6 +1,6 @@
-//! Another process, held by a descriptor: is it alive, and advice about its memory.
+//! Another process, held by a descriptor: is it alive, advice about its memory, and reading it.
 //!
-//! Counterpart: `pidfd_open(2)`, `process_madvise(2)` (`mm/madvise.c`, Linux 7.3). Neither
+//! Counterpart: `pidfd_open(2)`, `process_madvise(2)`, `process_vm_readv(2)` (`mm/madvise.c`, Linux 7.3). None of them
 //! changes what is in the process's memory or its mappings.
 
 use std::io;
@@ -77,6 +77,20 @@ impl Pidfd {
         };
         u64::try_from(bytes).map_err(|_| io::Error::last_os_error())
     }
+}
+
+/// Reads the byte at each of `addrs`, [`RANGES_MAX`] of them at most, of process `pid`, as a debugger would. What is not
+/// in memory is brought in, so it may wait, and a signal does not end that. How many could be read, from the first one on.
+pub(crate) fn read_bytes(pid: u32, addrs: &[u64]) -> io::Result<usize> {
+    let mut bytes = [0u8; RANGES_MAX];
+    let mut there = [IoVec::default(); RANGES_MAX];
+    let n = addrs.len().min(RANGES_MAX);
+    there.iter_mut().zip(addrs).for_each(|(v, &addr)| *v = IoVec { start: addr as usize, len: 1 });
+    let here = IoVec { start: bytes.as_mut_ptr() as usize, len: n };
+    let (here, there) = (&raw const here, there.as_ptr());
+    // SAFETY: both have the layout of iovecs; the one here is of `n` bytes that are ours.
+    let read = unsafe { libc::syscall(libc::SYS_process_vm_readv, pid, here, 1usize, there, n, 0usize) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
 
 impl AsFd for Pidfd {

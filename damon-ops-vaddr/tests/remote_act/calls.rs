@@ -60,6 +60,29 @@ fn cold_pages_are_on_no_active_list_and_their_neighbours_stay() {
 }
 
 #[test]
+fn prioritised_pages_are_active_and_what_is_in_swap_stays_there() {
+    let _turn = turn();
+    if !is_root() {
+        return;
+    }
+    let mut child = Child::new();
+    let (range, pidfd) = (child.anon(1_024 * PAGE), Pidfd::open(child.pid()).unwrap());
+    if has_swap() {
+        let _ = act::advise(&pidfd, Action::Pageout, &[part(range, 0, 256)]);
+    }
+    let (out, there) = (swapped(child.pid(), range), resident(child.pid(), range));
+    let done = act::advise(&pidfd, Action::LruPrio, &[part(range, 0, 512), part(range, 768, 256)]);
+    assert!(done.error.is_none(), "{:?}", done.error);
+    assert_eq!((done.size, done.calls), ((there - 256) * PAGE, 2));
+    assert_eq!(swapped(child.pid(), range), out, "nothing was brought in");
+    let active = |range| flagged(child.pid(), range, PageFlags::ACTIVE);
+    // The last of them are in a CPU's batch.
+    assert!(active(part(range, 768, 256)) >= 190, "{}", active(part(range, 768, 256)));
+    assert_eq!(active(part(range, 512, 256)), 0);
+    assert!(child.is_intact(range));
+}
+
+#[test]
 fn a_thousand_ranges_take_one_call() {
     let _turn = turn();
     if !is_root() {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use damon_core::{Action, AddrRange};
 
+use super::prio::prioritise;
 use super::{Done, ProcessError, advice, supports};
 use crate::linux::read_maps;
 use crate::sys::{Advice, Pidfd, RANGES_MAX};
@@ -16,6 +17,8 @@ const PATIENCE: u32 = 8;
 
 /// Does `action` to `ranges` of `process`: ascending, apart, of whole pages; for a collapse, each of one block of the
 /// size of a huge page.
+///
+/// For `lru_prio`, pages that are not in memory are left out, and no error.
 ///
 /// A range that is refused is tried again in the parts that are mapped now, one by one. A range counts as done, in
 /// [`Done::size`], where the kernel took the advice about all of it; whether it followed it is for a look at the pages to
@@ -33,6 +36,9 @@ const PATIENCE: u32 = 8;
 /// # }
 /// ```
 pub fn advise(process: &Pidfd, action: Action, ranges: &[AddrRange]) -> Done {
+    if action == Action::LruPrio {
+        return prioritise(process, ranges);
+    }
     // The kernel takes all advice about one's own memory.
     let advice = if process.pid() == std::process::id() { advice(action) } else { others(action) };
     match advice {

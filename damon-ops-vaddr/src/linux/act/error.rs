@@ -29,6 +29,15 @@ pub enum ProcessError {
         /// What it answered.
         source: io::Error,
     },
+    /// Reading its memory did not come back.
+    #[error(
+        "reading memory of process {pid} waits for somebody: a userfaultfd or a file system (FUSE, NFS) serves its faults; \
+         leave that memory out with a filter, or use willneed"
+    )]
+    Stuck {
+        /// Whose memory.
+        pid: u32,
+    },
     /// The kernel refused a range, and not those around it.
     #[error("cannot apply {action:?} to {range} of process {pid}: {source}; {}", refusal(.action, .source))]
     Range {
@@ -70,7 +79,7 @@ pub enum ProcessError {
 impl ProcessError {
     /// Is it over for this process, or for this way of acting? If not, the other ranges are worth a try.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Unsupported(_) | Self::Gone { .. } | Self::NotAllowed { .. })
+        matches!(self, Self::Unsupported(_) | Self::Gone { .. } | Self::NotAllowed { .. } | Self::Stuck { .. })
     }
 
     /// What `call` on all of `range` answered.
@@ -95,7 +104,8 @@ pub(super) fn lacking(call: &str, e: &io::Error) -> &'static str {
             "it takes the right to trace the process: its user, or CAP_SYS_PTRACE, and no Yama or LSM that forbids it"
         }
         (_, Some(errno::ENOSYS)) => {
-            "the kernel or a sandbox (seccomp) has no such call: Linux 5.10 has process_madvise, CONFIG_NUMA move_pages"
+            "the kernel or a sandbox (seccomp) has no such call: Linux 5.10 has process_madvise, CONFIG_NUMA \
+             move_pages, CONFIG_CROSS_MEMORY_ATTACH process_vm_readv"
         }
         ("process_madvise", Some(errno::EINVAL)) => {
             "the kernel does not take this advice about others: Linux 5.10 has cold, pageout and willneed, 6.1 collapse"
@@ -111,6 +121,7 @@ fn refusal(action: &Action, e: &io::Error) -> &'static str {
             "no huge page is free, or its pages are in use right now: try again, or compact memory"
         }
         (Action::Collapse, _) => "the mapping cannot have huge pages, or is too sparse: leave it out with a filter",
+        (Action::LruPrio, _) => "the process may not read it itself: leave it out with a filter",
         (_, Some(errno::ENOMEM)) => "some of it is no longer mapped: it is left out after the next update",
         (_, Some(errno::EINVAL)) => {
             "locked memory (mlock), hugetlbfs and memory of devices cannot be advised: leave it out with a filter"

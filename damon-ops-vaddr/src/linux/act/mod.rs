@@ -11,12 +11,13 @@
 //! | collapse | `process_madvise(MADV_COLLAPSE)`, whole blocks | the same |
 //! | migrate_hot, migrate_cold | `move_pages` | to be allowed to trace; `CAP_SYS_NICE` for pages that others map too |
 //! | hugepage, nohugepage | refused: the kernel takes them for one's own memory only | |
-//! | lru_prio | refused: there is no call | |
+//! | lru_prio | `process_vm_readv`, a byte of each page in memory, twice | to be allowed to attach to the process |
 
 mod advise;
 mod error;
 mod guard;
 mod migrate;
+mod prio;
 mod select;
 
 pub use advise::advise;
@@ -28,7 +29,7 @@ pub(crate) use select::whole_pages;
 
 use damon_core::{Action, Unsupported};
 
-use crate::sys::{Advice, Pidfd, nodes_of as query};
+use crate::sys::{Advice, Pidfd, errno, nodes_of as query, read_bytes};
 use error::lacking;
 
 /// What was done. What succeeded before something failed counts, and so does what succeeded after it.
@@ -73,7 +74,15 @@ pub fn supports(action: Action, process: Option<&Pidfd>) -> Result<(), Unsupport
         Action::Hugepage | Action::Nohugepage => {
             "the kernel takes this advice about one's own memory only: let the process call madvise, or use collapse"
         }
-        Action::LruPrio => "no system call does it to another's memory: use willneed, or lru_deprio on the others",
+        Action::LruPrio => {
+            // Nothing is mapped there, so who may read gets EFAULT.
+            let tried = process.map_or(Ok(0), |process| read_bytes(process.pid(), &[0]));
+            let Err(e) = tried else { return Ok(()) };
+            if e.raw_os_error() == Some(errno::EFAULT) {
+                return Ok(());
+            }
+            lacking("process_vm_readv", &e)
+        }
         Action::MigrateHot | Action::MigrateCold => {
             let Some(process) = process else { return Ok(()) };
             let Err(e) = query(process.pid(), &[], &mut Vec::new()) else { return Ok(()) };
