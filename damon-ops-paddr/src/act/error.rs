@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use damon_core::Action;
+use damon_core::{Action, TargetId, Unsupported};
 use damon_ops_vaddr::linux::act::ProcessError;
 use damon_ops_vaddr::linux::{FileError, FilterError};
 
@@ -20,12 +20,21 @@ pub enum ActorError {
     /// Who maps a page cannot be told.
     #[error("physical memory cannot be acted on here: {0}")]
     File(#[from] FileError),
+    /// Processes could not be listed.
+    #[error("cannot find out who maps a page: {0}")]
+    Processes(ReadError),
 }
 
 /// Why something was not done, or not all of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
+    /// Nobody does it: [`supports`](damon_core::ApplyOps::supports) says so before.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// The addresses are not known to be physical.
+    #[error("target {} is not physical memory: name it in ActorOptions::targets if it is", .0.get())]
+    UnknownTarget(TargetId),
     /// Processes could not be listed.
     #[error("cannot find out who maps a page: {0}")]
     Processes(ReadError),

@@ -32,17 +32,20 @@ use reverse::{Place, ReverseMap};
 pub struct ActorOptions {
     /// Where `proc` and `sys` are. Default `/`.
     pub root: PathBuf,
+    /// The targets that are physical memory: nothing is done to the addresses of others. Default: target 0.
+    pub targets: Vec<TargetId>,
     /// Bytes for each address that the monitor sees, as in [`Options::addr_unit`](crate::Options::addr_unit). Default 1.
     pub addr_unit: u64,
     /// Through whom is acted. Default: everybody.
     pub candidates: Candidates,
     /// What is left alone whatever a scheme says. Default: this process.
     pub rails: Guardrails,
-    /// So long page tables are read in one application of schemes, at most, but half a millisecond; it is charged to the
-    /// first region. What is left is read in the next one. Default 20 ms.
+    /// So long page tables are read in one application of schemes, at most, give or take half a millisecond; it is charged
+    /// to the first region. What is left is read in the next one. Default 20 ms.
     pub scan_time: Duration,
-    /// A page table that was read is good for so long. What was mapped since is not known, and not acted on; what was
-    /// unmapped is found out before it is. Default 5 s.
+    /// Page tables are read again after so long; after 5 s already, where more than a sixteenth of what was to be acted on is
+    /// mapped by nobody known. What was mapped since is not acted on; what was unmapped is found out before it is. Default
+    /// 60 s.
     pub scan_age: Duration,
     /// To page out what nobody maps (page cache), has the kernel reclaim as much from the cgroup that it is charged to
     /// (`memory.reclaim`): likely other pages of it, the coldest as the kernel sees it. Default: not.
@@ -53,11 +56,12 @@ impl Default for ActorOptions {
     fn default() -> Self {
         Self {
             root: "/".into(),
+            targets: vec![TargetId::new(0)],
             addr_unit: 1,
             candidates: Candidates::All,
             rails: Guardrails::default(),
             scan_time: Duration::from_millis(20),
-            scan_age: Duration::from_secs(5),
+            scan_age: Duration::from_secs(60),
             approximate: false,
         }
     }
@@ -104,6 +108,7 @@ pub struct NotApplied {
 #[derive(Debug)]
 pub struct PaddrActor {
     root: PathBuf,
+    targets: Vec<TargetId>,
     page: u64,
     unit: u64,
     scan_time: Duration,
@@ -132,12 +137,13 @@ struct Done {
 }
 
 impl PaddrActor {
-    /// As `options` say.
+    /// As `options` say. It reads the page tables of all candidates once, however long it takes: see
+    /// [`scanned`](Self::scanned).
     ///
     /// # Errors
     /// When who maps a page cannot be told: not root, or a kernel without `CONFIG_PROC_PAGE_MONITOR`.
     pub fn new(options: ActorOptions) -> Result<Self, ActorError> {
-        let ActorOptions { root, addr_unit, candidates, rails, scan_time, scan_age, approximate } = options;
+        let ActorOptions { root, targets, addr_unit, candidates, rails, scan_time, scan_age, approximate } = options;
         if !addr_unit.is_power_of_two() {
             return Err(ActorError::Unit(addr_unit));
         }
@@ -146,12 +152,16 @@ impl PaddrActor {
             true => Some((KPageCgroup::open(&root)?, Reclaimer::new(&root, &rails))),
             false => None,
         };
+        let picker = Picker::new(&root, page)?;
+        let mut map = ReverseMap::new(&root, page, candidates, scan_age);
+        map.refresh(Duration::MAX).map_err(ActorError::Processes)?;
         Ok(Self {
+            targets,
             page,
             unit: addr_unit,
             scan_time,
-            map: ReverseMap::new(&root, page, candidates, scan_age),
-            picker: Picker::new(&root, page)?,
+            map,
+            picker,
             guard: Guard::new(rails, &root),
             reclaimer,
             opened: Opened::default(),
@@ -192,6 +202,10 @@ impl PaddrActor {
         req: &Request<'_>,
         done: &mut Done,
     ) -> Result<(), ActError> {
+        if !self.targets.contains(&target) {
+            return Err(ActError::UnknownTarget(target));
+        }
+        can(req)?;
         if !std::mem::replace(&mut self.is_fresh, true) && req.action != Action::Stat {
             self.map.refresh(self.scan_time).map_err(ActError::Processes)?;
         }
@@ -215,8 +229,10 @@ impl PaddrActor {
                     Err(_) => Vec::new(),
                 }
             };
+            let unknown = self.not.owner_unknown;
             let picked = self.picker.pick(&wanted, &self.map, req.action, &mut self.guard, &mut self.not, look)?;
             done.passed += picked.passed * self.page;
+            self.map.missed(self.not.owner_unknown - unknown, picked.passed * self.page);
             for pieces in picked.pieces.chunk_by(|a, b| a.pid == b.pid) {
                 self.act(pieces, req, done);
             }
@@ -239,7 +255,7 @@ impl PaddrActor {
         let pieces = &pieces[..within.count()];
         let asked = bytes(pieces);
         self.not.left_alone += wanted - asked;
-        let Some((process, _)) = self.opened.get(&self.root, pid, self.page) else {
+        let Some((process, table)) = self.opened.get(&self.root, pid, self.page) else {
             self.not.owner_unknown += asked;
             return;
         };
@@ -247,9 +263,18 @@ impl PaddrActor {
         let ranges =
             pieces.iter().filter_map(|piece| Some((AddrRange::from_len(piece.addr, size(piece))?, size(piece))));
         let result = if matches!(req.action, Action::MigrateHot | Action::MigrateCold) {
-            self.map.moved(pid);
             let runs: Vec<Run> = ranges.map(|(range, page)| Run { range, page }).collect();
-            act::migrate(process.pidfd(), &runs, req.dests, pieces.iter().any(|piece| piece.shared))
+            let result = act::migrate(process.pidfd(), &runs, req.dests, pieces.iter().any(|piece| piece.shared));
+            // They are in other frames now.
+            let page = self.page;
+            let addrs: Vec<u64> =
+                runs.iter().flat_map(|run| (run.range.start()..run.range.end()).step_by(page as usize)).collect();
+            let mut entries = Vec::new();
+            if table.entries(addrs.iter().copied(), &mut entries).is_ok() {
+                let now = addrs.iter().zip(&entries).filter_map(|(&addr, e)| Some((addr, (*e)?.pfn()?)));
+                self.map.learn(pid, now);
+            }
+            result
         } else {
             let mut merged: Vec<AddrRange> = Vec::new();
             for (range, _) in ranges {
@@ -340,10 +365,11 @@ impl PaddrActor {
 impl ApplyOps for PaddrActor {
     type Error = ActError;
 
-    fn supports(&self, _: Option<TargetId>, req: &Request<'_>) -> Result<(), Unsupported> {
-        if let Some(why) = unsupported(req.action) {
-            return Err(Unsupported::new(req.action, why));
+    fn supports(&self, target: Option<TargetId>, req: &Request<'_>) -> Result<(), Unsupported> {
+        if target.is_some_and(|target| !self.targets.contains(&target)) {
+            return Err(Unsupported::new(req.action, "the target is not physical memory: use an actor of its own"));
         }
+        can(req)?;
         act::supports(req.action, None)?;
         if req.filters.is_empty() {
             return Ok(());
@@ -395,5 +421,96 @@ impl ApplyOps for PaddrActor {
             _ => return Ok(None),
         };
         Ok(Some(size / self.unit))
+    }
+}
+
+/// Is there a way to do it?
+fn can(req: &Request<'_>) -> Result<(), Unsupported> {
+    let migrates = matches!(req.action, Action::MigrateHot | Action::MigrateCold);
+    let nowhere = migrates && req.dests.iter().all(|dest| dest.weight == 0);
+    match unsupported(req.action).or(nowhere.then_some("it has no destination: name a node, with a weight above 0")) {
+        Some(why) => Err(Unsupported::new(req.action, why)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::files::tests::Tree;
+    use damon_core::Dest;
+
+    const TARGET: TargetId = TargetId::new(0);
+    const DESTS: [Dest; 1] = [Dest { node: NodeId(1), weight: 1 }];
+
+    fn actor(tree: &Tree) -> PaddrActor {
+        let options = ActorOptions { root: tree.path().into(), addr_unit: 4096, ..ActorOptions::default() };
+        PaddrActor::new(options).unwrap()
+    }
+
+    fn machine() -> Tree {
+        let tree = Tree::new(&[("proc/kpagecount", ""), ("proc/kpageflags", "")]);
+        let listed: Vec<u8> = (0..64).flat_map(|_| (1_u64 << 5).to_ne_bytes()).collect();
+        std::fs::write(tree.path().join("proc/kpageflags"), listed).unwrap();
+        tree
+    }
+
+    fn pages(n: u64) -> AddrRange {
+        AddrRange::new(0, n).unwrap()
+    }
+
+    #[test]
+    fn what_is_refused_when_asked_is_refused_when_told() {
+        let tree = machine();
+        let mut actor = actor(&tree);
+        for action in [Action::Willneed, Action::Hugepage, Action::Collapse, Action::LruPrio, Action::MigrateCold] {
+            let req = Request::new(action, &[], &[]);
+            let why = actor.supports(None, &req).unwrap_err().why;
+            assert!(why.contains(": "), "{why}");
+            let applied = actor.apply(TARGET, pages(4), &req);
+            assert!(matches!(applied.error, Some(ActError::Unsupported(_))) && applied.size == 0, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_another_target_are_not_taken_for_physical_ones() {
+        let tree = machine();
+        let (mut actor, other) = (actor(&tree), TargetId::new(7));
+        let req = Request::new(Action::Stat, &[], &[]);
+        assert!(actor.supports(Some(other), &req).is_err());
+        let applied = actor.apply(other, pages(4), &req);
+        assert!(matches!(applied.error, Some(ActError::UnknownTarget(t)) if t == other), "{:?}", applied.error);
+    }
+
+    #[test]
+    fn pages_that_nobody_maps_are_counted_as_not_applied_in_units_of_the_monitor() {
+        let tree = machine();
+        let mut actor = actor(&tree);
+        let stat = actor.apply(TARGET, pages(80), &Request::new(Action::Stat, &[], &[]));
+        assert_eq!((stat.size, stat.filter_passed), (0, 64), "64 pages are on lists");
+        let moved = actor.apply(TARGET, pages(64), &Request::new(Action::MigrateHot, &[], &DESTS));
+        assert_eq!((moved.size, moved.filter_passed), (0, 64));
+        assert_eq!((actor.not_applied().unmapped, actor.not_applied().unlisted), (64 << 12, 16 << 12));
+    }
+
+    #[test]
+    fn while_it_is_open_it_tells_where_memory_lies() {
+        let tree = machine();
+        tree.write("proc/iomem", "00000000-0003ffff : System RAM\n");
+        tree.write("proc/zoneinfo", "Node 1, zone DMA\n  spanned 16\n  start_pfn: 48\n");
+        let mut actor = actor(&tree);
+        let req = Request::new(Action::MigrateHot, &[], &DESTS);
+        actor.open(Instant::ZERO).unwrap();
+        assert_eq!(actor.verify(TARGET, pages(64), &req).unwrap(), Some(16));
+        assert_eq!(actor.verify(TARGET, pages(50), &req).unwrap(), Some(2));
+        actor.close().unwrap();
+        assert_eq!(actor.verify(TARGET, pages(64), &req).unwrap(), Some(0), "nothing was moved");
+    }
+
+    #[test]
+    fn without_counts_of_mappings_there_is_no_actor() {
+        let e = PaddrActor::new(ActorOptions { root: "/nowhere".into(), ..ActorOptions::default() }).unwrap_err();
+        assert!(e.to_string().contains("/nowhere/proc/kpagecount"), "{e}");
     }
 }

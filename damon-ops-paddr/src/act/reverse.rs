@@ -56,16 +56,28 @@ pub struct Scanned {
     pub took: Duration,
 }
 
+/// Where so many pages were mapped by nobody known, processes are looked at again after this time already.
+const SOON: Duration = Duration::from_secs(5);
+/// Runs that were learnt one by one, before they are put among the others.
+const RECENT: usize = 1 << 14;
+
 /// Frames and where they are mapped, kept from application to application and brought up to date bit by bit.
+///
+/// What it says may be out of date, and is looked at again before anything is done: a page that is elsewhere now costs a
+/// look, and a page that is new is missed. What is cold was there for long, so most of what is asked is known.
 #[derive(Debug)]
 pub(super) struct ReverseMap {
     root: PathBuf,
     page: u64,
     who: Candidates,
     /// A process is looked at again when it was last so long ago.
-    fresh: Duration,
+    age: Duration,
     /// By frame.
     runs: Vec<Run>,
+    /// By frame too: what was learnt since.
+    recent: Vec<Run>,
+    /// Much was asked that is not known.
+    lacks: bool,
     /// When each process was scanned last; who cannot be, too.
     scanned: BTreeMap<u32, Instant>,
     listed: Option<Instant>,
@@ -87,13 +99,15 @@ struct Scan {
 }
 
 impl ReverseMap {
-    pub(super) fn new(root: &Path, page: u64, who: Candidates, fresh: Duration) -> Self {
+    pub(super) fn new(root: &Path, page: u64, who: Candidates, age: Duration) -> Self {
         Self {
             root: root.into(),
             page,
             who,
-            fresh,
+            age,
             runs: Vec::new(),
+            recent: Vec::new(),
+            lacks: false,
             scanned: BTreeMap::new(),
             listed: None,
             queue: Vec::new(),
@@ -136,17 +150,30 @@ impl ReverseMap {
         result
     }
 
-    /// What this process maps is elsewhere now: it is scanned again, before others.
-    pub(super) fn moved(&mut self, pid: u32) {
-        self.queue.retain(|waiting| *waiting != pid);
-        self.queue.push(pid);
+    /// Pages of a process are in these frames now: addresses and frames.
+    pub(super) fn learn(&mut self, pid: u32, pages: impl IntoIterator<Item = (u64, Pfn)>) {
+        for (addr, pfn) in pages {
+            append(&mut self.recent, Run { pfn: pfn.0, addr, pid, pages: 1 }, self.page);
+        }
+        if self.recent.len() > RECENT {
+            self.runs.append(&mut self.recent);
+            self.runs.sort_by_key(|run| run.pfn);
+        }
+        self.recent.sort_by_key(|run| run.pfn);
+    }
+
+    /// How many of the bytes that were asked for are mapped by nobody known: if they are many, processes are looked at
+    /// again soon.
+    pub(super) fn missed(&mut self, unknown: u64, asked: u64) {
+        self.lacks |= unknown > asked / 16;
     }
 
     /// Who is to be scanned now, if anybody is.
     fn next(&mut self, now: Instant) -> Result<Option<u32>, ReadError> {
-        let old = |at: Instant| now.saturating_duration_since(at) >= self.fresh;
+        let age = if self.lacks { self.age.min(SOON) } else { self.age };
+        let old = |at: Instant| now.saturating_duration_since(at) >= age;
         if self.queue.is_empty() && self.listed.is_none_or(old) {
-            self.listed = Some(now);
+            (self.listed, self.lacks) = (Some(now), false);
             let all = numbered(&self.root.join("proc"), "")?;
             let is = |pid: &u32| match &self.who {
                 Candidates::All => true,
@@ -155,6 +182,7 @@ impl ReverseMap {
             let alive: Vec<u32> = all.into_iter().filter(is).collect();
             self.scanned.retain(|pid, _| alive.binary_search(pid).is_ok());
             self.runs.retain(|run| alive.binary_search(&run.pid).is_ok());
+            self.recent.retain(|run| alive.binary_search(&run.pid).is_ok());
             self.queue = alive.into_iter().filter(|pid| self.scanned.get(pid).copied().is_none_or(old)).collect();
             // The new ones first, then who waits longest.
             self.queue.sort_by_key(|pid| std::cmp::Reverse(self.scanned.get(pid).copied()));
@@ -210,6 +238,7 @@ impl ReverseMap {
         let mut pids: Vec<u32> = done.iter().map(|scan| scan.pid).collect();
         pids.sort_unstable();
         self.runs.retain(|run| pids.binary_search(&run.pid).is_err());
+        self.recent.retain(|run| pids.binary_search(&run.pid).is_err());
         self.runs.extend(done.into_iter().flat_map(|scan| scan.runs));
         // Stable: most of it is in order already.
         self.runs.sort_by_key(|run| run.pfn);
@@ -218,8 +247,9 @@ impl ReverseMap {
     /// Every place where one of the `pages` frames from `first` on is mapped, appended to `out`.
     pub(super) fn places(&self, first: Pfn, pages: u64, out: &mut Vec<Place>) {
         let end = first.0.saturating_add(pages);
-        let from = self.runs.partition_point(|run| run.pfn + u64::from(MAX_RUN) <= first.0);
-        for run in self.runs[from..].iter().take_while(|run| run.pfn < end) {
+        let around = |runs: &'_ [Run]| runs.partition_point(|run| run.pfn + u64::from(MAX_RUN) <= first.0);
+        let [known, recent] = [&self.runs, &self.recent].map(|runs| runs[around(runs)..].iter());
+        for run in known.take_while(|run| run.pfn < end).chain(recent.take_while(|run| run.pfn < end)) {
             let (start, stop) = (run.pfn.max(first.0), (run.pfn + u64::from(run.pages)).min(end));
             for pfn in start..stop {
                 let addr = run.addr + (pfn - run.pfn) * self.page;
@@ -271,6 +301,17 @@ mod tests {
         assert_eq!(places(&map, 103, 2), [(103, 1, 0x13000), (104, 1, 0x14000), (104, 2, 0x90000)]);
         assert_eq!(places(&map, 92, 8), []);
         assert_eq!(places(&map, 0, 1000).len(), 12);
+    }
+
+    #[test]
+    fn what_was_learnt_since_is_found_too() {
+        let mut map = map_of(&[(1, 0x10000, 100, 8)]);
+        map.learn(1, [(0x10000, Pfn(500)), (0x11000, Pfn(501)), (0x12000, Pfn(90))]);
+        assert_eq!(places(&map, 501, 1), [(501, 1, 0x11000)]);
+        assert_eq!(places(&map, 80, 30).len(), 9);
+        map.learn(2, (0..2 * RECENT as u64).map(|n| (n * 2 * PAGE, Pfn(10_000 + n * 2))));
+        assert!(map.recent.is_empty() && map.runs.is_sorted_by_key(|run| run.pfn));
+        assert_eq!(places(&map, 500, 1), [(500, 1, 0x10000)]);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use damon_core::{AddrRange, Extent, Fault, Ops, Sample, Seen, Sees, Span, TargetId, Want};
-use damon_ops_vaddr::linux::{Folio, KPageFlags, PageFilters, PageFlags, PageIdle, Pfn, Whereabouts, page_size};
+use damon_ops_vaddr::linux::{
+    Disturbance, Disturbances, Folio, KPageFlags, PageFilters, PageFlags, PageIdle, Pfn, Whereabouts, page_size,
+};
 
 pub use capabilities::{Capabilities, Facility};
 pub use error::{OpenError, PaddrError, WatchError};
@@ -105,8 +107,11 @@ impl Paddr {
             return Err(lacks(()));
         }
         let page = page_size();
+        let idle = PageIdle::open(&root).map_err(|_| lacks(()))?;
+        // Whoever asks is seen. That files cannot be locked is no reason not to watch.
+        let _ = idle.is_alone();
         Ok(Self {
-            idle: PageIdle::open(&root).map_err(|_| lacks(()))?,
+            idle,
             flags: KPageFlags::open(&root).map_err(|_| lacks(()))?,
             filters: PageFilters::new(&root, page),
             root,
@@ -127,6 +132,11 @@ impl Paddr {
     /// What works here, as it was found when this was made.
     pub const fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Who else uses accessed bits and idle flags now, so that accesses can be missed. Others see this one, too.
+    pub fn disturbances(&self) -> Vec<Disturbance> {
+        Disturbances::new(&self.root).find(&self.idle)
     }
 
     /// Watches `area` as `target` from the monitor's next look at ranges on; it looks again at each update interval, so
@@ -398,6 +408,15 @@ mod tests {
         assert_eq!(check(&mut paddr, &mut window), [Seen::Idle, Seen::Unknown]);
         paddr.unwatch(TARGET);
         assert_eq!(check(&mut paddr, &mut window), [Seen::Unknown; 2]);
+    }
+
+    #[test]
+    fn a_second_monitor_is_seen_by_the_first() {
+        let machine = Machine::new();
+        let first = machine.paddr(1);
+        assert_eq!(first.disturbances(), []);
+        let _second = machine.paddr(1);
+        assert_eq!(first.disturbances(), [Disturbance::AnotherMonitor]);
     }
 
     #[test]

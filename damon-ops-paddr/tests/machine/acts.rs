@@ -17,8 +17,7 @@ const NEAR: Dest = Dest { node: NodeId(0), weight: 1 };
 const FAR: Dest = Dest { node: NodeId(1), weight: 1 };
 
 fn actor(options: ActorOptions) -> Option<PaddrActor> {
-    // All at once: the tests are about what is done, not about how long it may take.
-    match PaddrActor::new(ActorOptions { scan_time: std::time::Duration::from_secs(20), ..options }) {
+    match PaddrActor::new(options) {
         Ok(actor) if in_vm() => Some(actor),
         Ok(_) => {
             lacks("a machine whose memory may be moved about");
@@ -62,8 +61,8 @@ fn part(bytes: u64, of: AddrRange) -> f64 {
 #[test]
 fn frames_are_paged_out_and_come_back_as_they_were() {
     let _alone = alone();
-    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let mut child = Workload::start(4_096);
+    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let frames = frames(&child);
     let (size, _, verified) = apply(&mut actor, &frames, &Request::new(Action::Pageout, &[], &[]));
     let present = child.frames().into_iter().flatten().count();
@@ -78,8 +77,8 @@ fn frames_are_paged_out_and_come_back_as_they_were() {
 #[test]
 fn frames_move_to_the_other_node_and_back_with_their_content() {
     let _alone = alone();
-    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let mut child = Workload::start(4_096);
+    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     child.heat(0..1_000);
     for dest in [FAR, NEAR] {
         let node = Area::Node(dest.node).ranges("/".as_ref(), PAGE).unwrap();
@@ -115,16 +114,16 @@ fn where_memory_lies_is_told_while_schemes_are_applied() {
 #[test]
 fn the_agent_is_left_alone_and_so_is_what_it_shares() {
     let _alone = alone();
-    let Some(mut actor) = actor(ActorOptions::default()) else { return };
+    let child = Workload::start(16);
     let map = PrivateMap::new(256 << 12).unwrap();
     map.atomics().iter().step_by(512).for_each(|word| word.store(1, Relaxed));
+    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let entries = entries(std::process::id(), map.range());
     let own = ranges(entries.iter().filter_map(|e| e.pfn()));
     let (size, passed, _) = apply(&mut actor, &own, &Request::new(Action::Pageout, &[], &[]));
     assert_eq!(size, 0);
     assert!(passed >= 200 * PAGE && actor.left_alone().this_process >= 200 * PAGE, "{:?}", actor.left_alone());
     // The code of this binary is mapped by the child too.
-    let child = Workload::start(16);
     let (size, ..) = apply(&mut actor, &code(&child), &Request::new(Action::MigrateCold, &[], &[FAR]));
     assert_eq!(size, 0, "{:?}", actor.not_applied());
 }
@@ -150,8 +149,8 @@ fn code(child: &Workload) -> Vec<AddrRange> {
 fn what_several_processes_map_is_moved_but_not_paged_out() {
     let _alone = alone();
     let rails = Guardrails { this_process: true, ..Guardrails::default() };
-    let Some(mut actor) = actor(ActorOptions { rails, ..ActorOptions::default() }) else { return };
     let child = Workload::start(16);
+    let Some(mut actor) = actor(ActorOptions { rails, ..ActorOptions::default() }) else { return };
     let code = code(&child);
     let bytes: u64 = code.iter().map(|range| range.size()).sum();
     let (size, ..) = apply(&mut actor, &code, &Request::new(Action::Pageout, &[], &[]));
@@ -176,8 +175,8 @@ fn what_several_processes_map_is_moved_but_not_paged_out() {
 fn who_is_no_candidate_is_not_acted_on() {
     let _alone = alone();
     let candidates = Candidates::Processes(vec![1]);
-    let Some(mut actor) = actor(ActorOptions { candidates, ..ActorOptions::default() }) else { return };
     let child = Workload::start(256);
+    let Some(mut actor) = actor(ActorOptions { candidates, ..ActorOptions::default() }) else { return };
     let (size, ..) = apply(&mut actor, &frames(&child), &Request::new(Action::Pageout, &[], &[]));
     assert_eq!(size, 0);
     assert!(actor.not_applied().owner_unknown >= 200 * PAGE, "{:?}", actor.not_applied());
@@ -186,8 +185,8 @@ fn who_is_no_candidate_is_not_acted_on() {
 #[test]
 fn filters_decide_by_page_and_stat_only_counts() {
     let _alone = alone();
-    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let child = Workload::start(1_024);
+    let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let frames = frames(&child);
     let anon = |allow| [Filter { page: PageFilter::Anon, matching: true, allow }];
     let (size, passed, _) = apply(&mut actor, &frames, &Request::new(Action::Pageout, &anon(false), &[]));
@@ -231,5 +230,6 @@ fn page_cache_that_nobody_maps_is_reclaimed_from_its_cgroup_only_if_allowed() {
     std::fs::remove_dir(&dir).unwrap();
     assert_eq!(size, 0);
     assert!(exact.not_applied().unmapped >= 14 << 20 && untouched >= 15 << 20, "{:?}", exact.not_applied());
-    assert!(reclaimed >= 8 << 20 && after + (6 << 20) < before);
+    // What is reclaimed for the first frames is taken from the later ones, too.
+    assert!(reclaimed >= 4 << 20 && after + (4 << 20) < before);
 }

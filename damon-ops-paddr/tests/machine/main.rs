@@ -8,4 +8,5 @@ mod child;
 mod conforms;
 mod metrics;
 mod nodes;
+mod schemes;
 mod sees;

@@ -1,0 +1,100 @@
+//! Schemes on physical memory, steered by the machine's own metrics.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant as Clock};
+
+use damon_core::control::watermarks::Marks;
+use damon_core::{Attrs, AttrsSpec, Instant, Metric, Monitor, Next, TargetId, TargetSpec};
+use damon_ops_paddr::{ActorOptions, Area, HostMetrics, Paddr, PaddrActor};
+use damos::Context;
+use damos::preset::{LruSort, Reclaim};
+use damos::scheme::Watermarks;
+
+use crate::child::{Workload, alone, in_vm, lacks, ranges};
+use crate::sees::paddr;
+
+const TARGET: TargetId = TargetId::new(0);
+
+/// A context on the frames of a child, and what acts and measures.
+fn context(child: &Workload, reclaim: &Reclaim) -> Option<Context<Paddr>> {
+    let mut paddr = paddr()?;
+    if !in_vm() {
+        lacks("a machine whose memory may be paged out");
+        return None;
+    }
+    paddr.watch(TARGET, Area::Ranges(ranges(child.frames().into_iter().flatten()))).unwrap();
+    let (attrs, mut schemes) = reclaim.plan();
+    let attrs = AttrsSpec {
+        sampling: Duration::from_millis(50),
+        aggregation: Duration::from_millis(500),
+        max_nr_regions: 300,
+        ..attrs
+    };
+    schemes.iter_mut().for_each(|scheme| scheme.verify = true);
+    let mut monitor = Monitor::new(Attrs::try_from(attrs).unwrap(), 3);
+    monitor.add_target(TargetSpec::new(TARGET));
+    let mut context = Context::new(monitor, paddr);
+    context.set_actor(PaddrActor::new(ActorOptions::default()).unwrap());
+    context.set_metrics(HostMetrics::new());
+    context.set_schemes(schemes).unwrap();
+    Some(context)
+}
+
+fn run(context: &mut Context<Paddr>, time: Duration) {
+    static EPOCH: OnceLock<Clock> = OnceLock::new();
+    let now = || Instant::ZERO + EPOCH.get_or_init(Clock::now).elapsed();
+    let end = now() + time;
+    while now() < end {
+        let Next::At(due) = context.step(now(), Duration::ZERO).unwrap() else { panic!("nothing to watch") };
+        std::thread::sleep(Duration::from_nanos(due.as_nanos().saturating_sub(now().as_nanos())));
+    }
+}
+
+fn reclaim(marks: Marks) -> Reclaim {
+    let watermarks = Watermarks { metric: Metric::FreeMemRatePermille, interval: Duration::from_secs(1), marks };
+    // Of the time of an emulated CPU.
+    let time = Duration::from_millis(300);
+    Reclaim { min_age: Duration::from_secs(3), time, watermarks: Some(watermarks), ..Reclaim::default() }
+}
+
+#[test]
+fn reclaim_pages_out_the_frames_that_nobody_touches() {
+    let _alone = alone();
+    let mut child = Workload::start(16_384);
+    child.heat(4_096..8_192);
+    // Below 99.9% free it works.
+    let marks = Marks { high: 1_000, mid: 999, low: 10 };
+    let Some(mut context) = context(&child, &reclaim(marks)) else { return };
+    let count = |hot: bool| {
+        let is = |n: &usize| (4_096..8_192).contains(n) == hot;
+        child.frames().iter().enumerate().filter(|(n, frame)| is(n) && frame.is_some()).count()
+    };
+    let started = Clock::now();
+    while count(false) > 12_288 / 4 && started.elapsed() < Duration::from_secs(60) {
+        run(&mut context, Duration::from_secs(1));
+    }
+    println!("{:?}", context.schemes().stats(0));
+    println!("in memory: {} of 4096 hot pages, {} of 12288 cold ones", count(true), count(false));
+    assert!(count(true) >= 3_700 && count(false) <= 12_288 / 4);
+    assert_eq!(child.damaged(), 0);
+}
+
+#[test]
+fn above_the_high_watermark_nothing_is_done() {
+    let _alone = alone();
+    let child = Workload::start(4_096);
+    let Some(mut context) = context(&child, &reclaim(Marks { high: 500, mid: 400, low: 200 })) else { return };
+    run(&mut context, Duration::from_secs(8));
+    assert_eq!(child.frames().into_iter().flatten().count(), 4_096);
+}
+
+#[test]
+fn what_is_hot_cannot_be_moved_up_its_list_and_is_refused_when_the_scheme_is_set() {
+    let _alone = alone();
+    let child = Workload::start(16);
+    let Some(mut context) = context(&child, &Reclaim::default()) else { return };
+    let (_, schemes) = LruSort::default().plan().unwrap();
+    let e = context.set_schemes(schemes.clone()).unwrap_err().to_string();
+    assert!(e.contains("LruPrio") && e.contains("lru_deprio"), "{e}");
+    context.set_schemes(schemes.into_iter().skip(1).collect()).unwrap();
+}
