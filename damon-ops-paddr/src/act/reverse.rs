@@ -211,10 +211,13 @@ impl ReverseMap {
     fn advance(&mut self, scan: &mut Scan) -> bool {
         let mut left = CHUNK;
         while let Some(range) = scan.rest.pop() {
+            if left == 0 {
+                scan.rest.push(range);
+                return true;
+            }
             let pages = (range.size() / self.page).min(left);
-            let part = AddrRange::from_len(range.start(), pages * self.page);
-            scan.rest.extend(part.and_then(|part| AddrRange::new(part.end(), range.end())));
-            let Some(part) = part else { return true };
+            let Some(part) = AddrRange::from_len(range.start(), pages * self.page) else { continue };
+            scan.rest.extend(AddrRange::new(part.end(), range.end()));
             let addrs = (0..pages).map(|n| part.start() + n * self.page);
             if scan.table.entries(addrs.clone(), &mut self.entries).is_err() {
                 scan.rest.clear();

@@ -61,17 +61,18 @@ fn part(bytes: u64, of: AddrRange) -> f64 {
 #[test]
 fn frames_are_paged_out_and_come_back_as_they_were() {
     let _alone = alone();
-    let mut child = Workload::start(4_096);
+    let mut child = Workload::start(20_000);
     let Some(mut actor) = actor(ActorOptions::default()) else { return };
     let frames = frames(&child);
     let (size, _, verified) = apply(&mut actor, &frames, &Request::new(Action::Pageout, &[], &[]));
     let present = child.frames().into_iter().flatten().count();
     let in_effect = part(verified.unwrap(), child.range);
     println!("pageout: {:.3} advised, {in_effect:.3} in effect, {present} pages in memory", part(size, child.range));
+    assert_eq!(actor.not_applied().owner_unknown, 0, "page tables are read to their end");
     println!("{:?} {:?}", actor.not_applied(), actor.scanned());
-    assert!(part(size, child.range) >= 0.9 && in_effect >= 0.9 && present < 410);
+    assert!(part(size, child.range) >= 0.9 && in_effect >= 0.9 && present < 2_000);
     assert_eq!(child.damaged(), 0);
-    assert_eq!(child.frames().into_iter().flatten().count(), 4_096);
+    assert_eq!(child.frames().into_iter().flatten().count(), 20_000);
 }
 
 #[test]
