@@ -105,6 +105,16 @@ fn serve(role: &str) {
                 std::mem::forget(more);
                 say(&format!("{} {}", range.start(), range.end()));
             }
+            // touch FIRST PAGES
+            "touch" => {
+                (number(1)..number(1) + number(2)).for_each(|page| memory.as_ref().unwrap().write(page));
+                say("ok");
+            }
+            // What making a backend says here.
+            "new" => say(&match damon_ops_vaddr::Remote::new() {
+                Ok(_) => "works".into(),
+                Err(e) => e.to_string().replace('\n', " "),
+            }),
             "unmap" => {
                 stop(&mut sweep);
                 memory = None;
@@ -149,14 +159,13 @@ fn serve(role: &str) {
                 say(&child.id().to_string());
                 children.push(child);
             }
-            // wait INDEX: ends a child
+            // kill INDEX: ends a child
             "kill" => {
                 let child = &mut children[number(1) as usize];
                 child.kill().unwrap();
                 child.wait().unwrap();
                 say("ok");
             }
-            "cpu" => say(&std::fs::read_to_string("/proc/self/schedstat").unwrap().replace('\n', "")),
             other => panic!("unknown: {other}"),
         }
     }

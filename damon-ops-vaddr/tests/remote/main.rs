@@ -5,7 +5,13 @@
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod accuracy;
 mod child;
 mod conformance;
+mod cost;
+mod disturbed;
+mod kernel;
 mod life;
+mod refusals;
+mod soak;
 mod support;

@@ -30,7 +30,6 @@ pub(crate) fn in_vm() -> bool {
     std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.split_whitespace().any(|word| word == "damon-vm"))
 }
 
-#[allow(dead_code)]
 pub(crate) fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
