@@ -4,6 +4,7 @@
 //!  own/    Own: this process's memory, no privileges     ┐
 //!  handed/ Handed: what a process hands over, no rights  │
 //!  remote/ Remote: other processes' memory, as root      │
+//!  file/   Files: one target for all mappings of a file │
 //!  group/  process trees, cgroups                        │
 //!  linux/  what the kernel's files say: parsers, rules   ├─ safe
 //!  source/ perf events, userfaultfd: reports               │
@@ -34,6 +35,8 @@
 //! ```
 #![deny(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod file;
 mod group;
 #[cfg(target_os = "linux")]
 pub mod handed;

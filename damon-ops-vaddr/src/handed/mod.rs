@@ -178,6 +178,16 @@ impl Handed {
         self.engine.huge_pages = huge_pages;
     }
 
+    /// What the process is called.
+    pub(crate) const fn target(&self) -> TargetId {
+        self.target
+    }
+
+    /// Its mappings as of the last update.
+    pub(crate) fn mapped(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
     /// The process, as the kernel knows it.
     pub const fn pid(&self) -> u32 {
         self.process.pid()

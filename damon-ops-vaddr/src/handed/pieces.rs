@@ -66,7 +66,7 @@ impl Piece {
 
 impl Handed {
     /// Reads the mappings again and lays out what is watched over them.
-    pub(super) fn refresh(&mut self) -> Result<(), MapsError> {
+    pub(crate) fn refresh(&mut self) -> Result<(), MapsError> {
         self.look_at_mappings()?;
         self.lay_out();
         Ok(())

@@ -29,7 +29,7 @@ impl fmt::Display for Perms {
 }
 
 /// A device by its numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Device {
     /// Major number.
     pub major: u32,

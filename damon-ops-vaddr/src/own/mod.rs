@@ -168,6 +168,11 @@ impl Own {
         self.engine.stats
     }
 
+    /// What the process is called.
+    pub(crate) const fn target(&self) -> TargetId {
+        self.target
+    }
+
     fn check_process(&self) -> Result<(), Forked> {
         match std::process::id() {
             pid if pid == self.pid => Ok(()),

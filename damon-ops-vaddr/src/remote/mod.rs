@@ -192,6 +192,11 @@ impl Remote {
         RemoteActor::of(self.roster.clone(), guardrails)
     }
 
+    /// The processes that are targets.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (TargetId, &crate::linux::Process)> {
+        self.targets.values().map(|t| (t.id, &*t.process))
+    }
+
     /// Looks for what disturbs.
     fn watch_out(&mut self) -> Result<(), FileError> {
         let round = self.canary.check(&mut self.idle)?;

@@ -1,10 +1,11 @@
-//! Memory that another process hands over, on real memory: what is seen, how it pauses, and what a hostile or dying
-//! process can do. One binary, so that it runs as it is on any kernel (`.ci/vm`).
+//! Memory that another process hands over, and files whoever maps them, on real memory: what is seen, how it pauses, and
+//! what a hostile or dying process can do. One binary, so that it runs as it is on any kernel (`.ci/vm`).
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod accuracy;
 mod conformance;
+mod file;
 mod hello;
 mod kernel;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
