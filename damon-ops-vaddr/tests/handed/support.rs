@@ -60,6 +60,8 @@ pub(crate) enum Do {
     WriteAll,
     /// Touches a quarter of the pages over and over, every second one by a read, until it is told something else.
     Work,
+    /// The same, by writes alone.
+    Scribble,
     Unmap,
     Remap,
     /// Ends the watch.
@@ -75,11 +77,12 @@ pub(crate) enum Do {
     Exit,
 }
 
-const ALL: [Do; 14] = [
+const ALL: [Do; 15] = [
     Do::Read,
     Do::Write,
     Do::WriteAll,
     Do::Work,
+    Do::Scribble,
     Do::Unmap,
     Do::Remap,
     Do::Drop,
@@ -158,7 +161,8 @@ fn serve(mut orders: UnixStream, range: AddrRange, to: &SocketAddr, offer: impl 
     while orders.read_exact(&mut order).is_ok() {
         let word = |i: usize| u64::from_ne_bytes(order[i..i + 8].try_into().unwrap());
         let done = match ALL[word(0) as usize] {
-            Do::Work => work(&orders, quarter(range, word(8))),
+            Do::Work => work(&orders, quarter(range, word(8)), 2),
+            Do::Scribble => work(&orders, quarter(range, word(8)), 1),
             what => obey(what, word(8), range, &mut lent, &mut elsewhere),
         };
         if orders.write_all(&done.to_ne_bytes()).is_err() {
@@ -172,12 +176,15 @@ pub(crate) fn quarter(range: AddrRange, n: u64) -> AddrRange {
     AddrRange::from_len(range.start() + n * (range.size() / 4), range.size() / 4).unwrap()
 }
 
-fn work(orders: &UnixStream, hot: AddrRange) -> u64 {
+/// Writes to the first of each `stride` pages, and reads the others.
+fn work(orders: &UnixStream, hot: AddrRange, stride: usize) -> u64 {
     let pause = Timespec { tv_sec: 0, tv_nsec: 500_000 };
     while poll(&mut [PollFd::new(orders, PollFlags::IN)], Some(&pause)).is_ok_and(|n| n == 0) {
-        for page in (hot.start()..hot.end()).step_by(2 * PAGE as usize) {
-            std::hint::black_box(raw::read(page));
-            raw::write(page + PAGE, page);
+        for (i, page) in (hot.start()..hot.end()).step_by(PAGE as usize).enumerate() {
+            match i % stride {
+                0 => raw::write(page, page),
+                _ => _ = raw::read(page),
+            }
         }
     }
     0
@@ -199,7 +206,7 @@ fn obey(
         Do::Read => drop(std::hint::black_box(raw::read(range.start() + n * PAGE))),
         Do::Write => raw::write(range.start() + n * PAGE, n),
         Do::WriteAll => (0..n).for_each(|n| raw::write(range.start() + n * PAGE, n)),
-        Do::Work => {}
+        Do::Work | Do::Scribble => {}
         Do::Unmap => raw::unmap(range),
         Do::Remap => drop(raw::remap(range)),
         Do::Drop => *lent = None,
