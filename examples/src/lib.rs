@@ -8,6 +8,7 @@ pub mod recorded;
 pub mod report;
 pub mod score;
 pub mod slowdown;
+pub mod subject;
 pub mod truth;
 pub mod vectors;
 pub mod workload;
