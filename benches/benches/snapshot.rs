@@ -8,7 +8,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("snapshot");
     for n in [100, 1_000, 10_000, 100_000] {
-        let mut monitored = Monitored::new(n).expect("at least 6 regions");
+        let mut monitored = Monitored::new(n, damon_core::Adjust::Classic).expect("at least 6 regions");
         monitored.begin_first();
         monitored.windows();
         monitored.end_last();

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use damon_core::{Attrs, AttrsSpec, BadAttrs, Instant, Monitor, Next, TargetId, TargetSpec, View, Window};
+use damon_core::{Adjust, Attrs, AttrsSpec, BadAttrs, Instant, Monitor, Next, TargetId, TargetSpec, View, Window};
 
 use crate::{Memory, WINDOWS, Watcher};
 
@@ -15,14 +15,16 @@ pub struct Monitored {
 }
 
 impl Monitored {
-    /// With so many regions while it samples.
+    /// With so many regions while it samples, or as many checks of half of them where it does not split at random.
     ///
     /// # Errors
     /// Below 6 regions: half of them is less than a monitor's least.
-    pub fn new(regions: usize) -> Result<Self, BadAttrs> {
+    pub fn new(regions: usize, adjust: Adjust) -> Result<Self, BadAttrs> {
         let sampling = Duration::from_millis(5);
         let attrs = Attrs::try_from(AttrsSpec {
+            adjust,
             sampling,
+            max_checks: Some(regions),
             aggregation: sampling * WINDOWS,
             update: Duration::from_secs(1 << 30), // looking for new ranges is not what is timed
             min_nr_regions: regions / 2,

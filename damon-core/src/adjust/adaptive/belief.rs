@@ -60,6 +60,13 @@ impl Belief {
         (((u64::from(self.hits) + u64::from(UNIT / 2)) << 16) / u64::from(self.checks + UNIT)) as u32
     }
 
+    /// Is it known, by `checks` checks or more, that the [`cautious_rate`](Self::cautious_rate) is below this?
+    #[inline]
+    pub(super) fn is_below(&self, rate: u32, checks: u32) -> bool {
+        let (hits, of) = (u64::from(self.hits) + u64::from(UNIT / 2), u64::from(self.checks) + u64::from(UNIT));
+        (self.checks >= checks * UNIT) & (hits << 16 < u64::from(rate) * of)
+    }
+
     /// Takes in an aggregation's counts, in checks. False if they cannot be of the same rate: then they are all that is believed.
     pub(super) fn learn(&mut self, hits: u32, checks: u32, age: u32) -> bool {
         let new = Self::of(hits, checks);
@@ -101,8 +108,10 @@ impl Belief {
         }
         let rate = weighted_mean(self.rate(), size, next.rate(), next_size);
         // Variances of rates go with the squares of sizes: n = 1 / (a² / n₁ + b² / n₂), a and b the parts, in 1/2^12.
-        let a = (u128::from(size) << 12) / (u128::from(size) + u128::from(next_size));
-        let (a, b) = (a as u64, (1 << 12) - a as u64);
+        let sum = size.saturating_add(next_size);
+        let down = (u64::BITS - sum.leading_zeros()).saturating_sub(52);
+        let a = ((size >> down) << 12) / (sum >> down).max(1);
+        let (a, b) = (a, (1 << 12) - a);
         let (n1, n2) = (u64::from(self.checks), u64::from(next.checks));
         let n = ((n1 * n2) << 24) / (a * a * n2 + b * b * n1).max(1);
         self.checks = n.clamp(1, u64::from(MOST)) as u32;

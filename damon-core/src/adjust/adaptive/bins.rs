@@ -19,7 +19,7 @@ pub(super) struct Tally {
 /// Fading counts are in such parts.
 pub(super) const UNIT: u32 = 32;
 /// They are kept below this, by halving a region's all.
-const FULL: u16 = u16::MAX / 4;
+const FULL: u16 = (1 << 14) - 1;
 
 /// The counts of a region's blocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,18 +117,18 @@ impl Bins {
 
     /// The aggregation is over: its counts join the earlier ones, all of which fade.
     pub(super) fn fade(&mut self) {
-        let mut full = false;
-        for (old, now) in
-            self.old_hits.iter_mut().zip(&mut self.now_hits).chain(self.old_checks.iter_mut().zip(&mut self.now_checks))
-        {
-            let sum = u32::from(*old) + u32::from(core::mem::take(now)) * UNIT;
-            // Rounded up where something is new, so that a hit is at no time lost before its check.
-            *old = (sum - sum.div_ceil(KEEP)) as u16;
-            full |= *old > FULL;
-        }
-        if full {
+        fade(&mut self.old_hits, &mut self.now_hits);
+        fade(&mut self.old_checks, &mut self.now_checks);
+        if self.old_checks.iter().fold(0, |all, n| all | n) > FULL {
             self.old_hits.iter_mut().chain(&mut self.old_checks).for_each(|n| *n /= 2);
         }
+    }
+
+    /// Is there nothing to cut by: no hit, or nothing but hits?
+    #[inline]
+    pub(super) fn even(&self) -> bool {
+        let (now, old) = (self.total_now(), self.total_old());
+        (now.hits | old.hits) == 0 || (now.hits == now.checks && old.hits == old.checks)
     }
 
     /// Forgets earlier aggregations.
@@ -183,15 +183,23 @@ impl Bins {
             if to < BLOCKS {
                 self.now_hits[to] = self.now_hits[to].saturating_add(from.now_hits[i]);
                 self.now_checks[to] = self.now_checks[to].saturating_add(from.now_checks[i]);
-                self.old_hits[to] = self.old_hits[to].saturating_add(from.old_hits[i]);
-                self.old_checks[to] = self.old_checks[to].saturating_add(from.old_checks[i]);
+                self.old_hits[to] = (self.old_hits[to] + from.old_hits[i]).min(2 * FULL);
+                self.old_checks[to] = (self.old_checks[to] + from.old_checks[i]).min(2 * FULL);
             }
         }
     }
 }
 
-/// Of what was seen earlier one part in so many fades with each aggregation.
-const KEEP: u32 = 7;
+/// Adds to what was seen earlier, of which an eighth fades. Rounded alike for hits and checks, so that of nothing but hits nothing
+/// else is left. Fits: what was is at most [`FULL`], and what comes below 2^13.
+#[inline]
+fn fade(old: &mut [u16; BLOCKS], now: &mut [u8; BLOCKS]) {
+    for (old, now) in old.iter_mut().zip(now) {
+        let sum = *old + u16::from(*now) * UNIT as u16;
+        *old = sum - (sum >> 3) - u16::from(sum & 7 != 0);
+        *now = 0;
+    }
+}
 
 /// The smallest power of two, from 2^`least` on, of which at most [`BLOCKS`] touch the range.
 fn shift(range: AddrRange, least: u32) -> u32 {

@@ -152,13 +152,12 @@ impl Draw<'_> {
                 if n == 1 {
                     drawn.push(Sample::new(id, r.start + (rng.below(r.size() >> shift) << shift)), i, PLAIN);
                 } else if n > 1 {
-                    // One in each of as many equal parts.
-                    let (units, mut from) = (r.size() >> shift, 0);
-                    for k in 1..=n {
-                        let to = (u128::from(units) * u128::from(k) / u128::from(n)) as u64;
-                        let at = from + rng.below(to - from);
+                    // One in each of as many equal parts; the last has what is left over.
+                    let (units, part) = (r.size() >> shift, (r.size() >> shift) / n);
+                    for k in 0..n {
+                        let size = if k + 1 < n { part } else { units - k * part };
+                        let at = k * part + rng.below(size);
                         drawn.push(Sample::new(id, r.start + (at << shift)), i, PLAIN);
-                        from = to;
                     }
                 }
                 last = Some(r);

@@ -21,19 +21,21 @@ pub(super) fn pass(
     let evidence = &mut side.evidence;
     let mut at = 0;
     for i in 1..regions.len() {
-        let (next, next_evidence) = (regions[i], evidence[i]);
-        let (kept, kept_evidence) = (&mut regions[at], &mut evidence[at]);
-        if may_join(kept, &next, size_limit) && alike(kept, kept_evidence, &next, &next_evidence) {
+        let (Some((kept, next)), Some((kept_evidence, next_evidence))) = (pair(regions, at, i), pair(evidence, at, i)) else {
+            break;
+        };
+        if may_join(kept, next, size_limit) && alike(kept, kept_evidence, next, next_evidence) {
             if let Some(&hits) = probe_hits.get(i) {
                 probe_hits[at].absorb(&hits, kept.size(), next.size());
             }
-            kept_evidence.join(&next_evidence, kept.range(), next.range(), least);
-            kept.absorb(&next);
+            kept_evidence.join(next_evidence, kept.range(), next.range(), least);
+            kept.absorb(next);
             continue;
         }
         at += 1;
         if at < i {
-            (regions[at], evidence[at]) = (next, next_evidence);
+            regions[at] = regions[i];
+            evidence[at] = evidence[i];
             if let Some(&hits) = probe_hits.get(i) {
                 probe_hits[at] = hits;
             }
@@ -43,6 +45,13 @@ pub(super) fn pass(
     regions.truncate(kept);
     evidence.truncate(kept);
     probe_hits.truncate(kept);
+}
+
+/// Two of a list, the first of them to be changed.
+#[inline]
+fn pair<T>(list: &mut [T], first: usize, second: usize) -> Option<(&mut T, &T)> {
+    let (left, right) = list.split_at_mut_checked(second)?;
+    Some((left.get_mut(first)?, right.first()?))
 }
 
 /// How much it would matter if the two were one: by the square of the difference and the root of the smaller size, as a logarithm in

@@ -187,12 +187,9 @@ impl Adaptive {
                     r.nr_writes += u32::from(s.seen == Seen::Written);
                     counted.max_nr_accesses = counted.max_nr_accesses.max(r.nr_accesses);
                     e.bins.count(s.addr, hit);
-                    if hit
-                        && tag.of & SUSPECT == 0
-                        && e.belief.evidence() >= suspect::KNOWN
-                        && r.size() >> self.least >= suspect::WIDE
-                        && e.belief.cautious_rate() < suspect::RARE
-                    {
+                    // One branch, nearly never taken.
+                    let rare = e.belief.is_below(suspect::RARE, suspect::KNOWN);
+                    if hit & rare & (tag.of & SUSPECT == 0) & (r.size() >> self.least >= suspect::WIDE) {
                         self.found.push((t.id(), s.addr));
                     }
                 }

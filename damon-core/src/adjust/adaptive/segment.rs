@@ -16,11 +16,10 @@ const CHANCE: u64 = threshold(900, UNIT);
 
 /// Appends where region `index` is to be cut, ascending.
 pub(super) fn cuts(index: usize, range: AddrRange, bins: &Bins, out: &mut Vec<Cut>) {
-    let (now, all) = (bins.now(), bins.all());
-    let total = all.of(0, BLOCKS);
-    if total.hits == 0 || total.hits == total.checks {
+    if bins.even() {
         return;
     }
+    let (now, all) = (bins.now(), bins.all());
     within(0, BLOCKS, &now, &all, &mut |edge| {
         let at = bins.start_of(edge);
         if range.start() < at && at < range.end() {
