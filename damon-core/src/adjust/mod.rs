@@ -2,6 +2,7 @@
 
 mod adaptive;
 pub(crate) mod classic;
+mod hulls;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

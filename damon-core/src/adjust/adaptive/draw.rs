@@ -57,7 +57,7 @@ pub(super) fn wants(e: &Edge) -> u64 {
 pub(super) struct Spread(u32);
 
 impl Spread {
-    fn next(&mut self) -> u32 {
+    pub(super) fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9);
         self.0
     }
@@ -146,7 +146,7 @@ impl Draw<'_> {
                     }
                 }
                 sum += u64::from(e.share) * scale;
-                let n = (sum >> 28).min(r.size() >> shift).min(left);
+                let n = (sum >> 28).min(r.size() >> shift.max(e.extent.into())).min(left);
                 sum &= (1 << 28) - 1;
                 left -= n;
                 if n == 1 {

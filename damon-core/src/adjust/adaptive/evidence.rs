@@ -18,6 +18,8 @@ pub(super) struct Evidence {
     pub(super) edge: Edge,
     /// Of the checks of a window, relative to the other regions'.
     pub(super) share: u32,
+    /// The block that checks observed, as a power of two, when it was checked last.
+    pub(super) extent: u8,
     /// It was just cut by its bins, which know better than the belief it had.
     pub(super) fresh: bool,
 }
@@ -29,7 +31,7 @@ impl Evidence {
             0 => Belief::of(r.last_nr_accesses, r.last_nr_samples),
             n => Belief::of(r.nr_accesses, n),
         };
-        Self { belief, bins: Bins::new(r.range(), least), edge: Edge::default(), share: 0, fresh: false }
+        Self { belief, bins: Bins::new(r.range(), least), edge: Edge::default(), share: 0, extent: 0, fresh: false }
     }
 
     /// Cuts it at `at`, of a region from `start` to `end`: evidence and checks go by size.
@@ -49,6 +51,7 @@ impl Evidence {
         self.belief.join(&next.belief, l.size(), r.size());
         self.bins = self.bins.joined(&next.bins, AddrRange::ordered(l.start(), r.end()), least);
         self.share = self.share.saturating_add(next.share);
+        self.extent = self.extent.max(next.extent);
     }
 }
 

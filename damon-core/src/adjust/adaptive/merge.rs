@@ -21,7 +21,8 @@ pub(super) fn pass(
     let evidence = &mut side.evidence;
     let mut at = 0;
     for i in 1..regions.len() {
-        let (Some((kept, next)), Some((kept_evidence, next_evidence))) = (pair(regions, at, i), pair(evidence, at, i)) else {
+        let (Some((kept, next)), Some((kept_evidence, next_evidence))) = (pair(regions, at, i), pair(evidence, at, i))
+        else {
             break;
         };
         if may_join(kept, next, size_limit) && alike(kept, kept_evidence, next, next_evidence) {

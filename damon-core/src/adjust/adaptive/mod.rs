@@ -14,30 +14,38 @@ mod edge;
 mod evidence;
 mod log;
 mod merge;
+mod report;
 mod rescale;
 mod segment;
 mod share;
 mod suspect;
+mod thrift;
+mod verdict;
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::classic::{fit, limits};
+use super::hulls::Hulls;
 use super::{Adjuster, Counted};
 use crate::addr::{AddrRange, align_down};
 use crate::attrs::Attrs;
 use crate::control::shares::{Claim, Shares};
 use crate::ops::Sample;
 use crate::region::Region;
+use crate::report::Interval;
 use crate::rng::Rng;
-use crate::sight::{Extent, Seen};
+use crate::sight::{Extent, Seen, Sees};
 use crate::target::{Cut, Target, TargetId};
 
 use belief::Belief;
+use bins::Tally;
 use draw::{Draw, LEFT, PLAIN, Plan, RIGHT, SUSPECT, Spread, Tag};
 use edge::{Edge, Move};
 use evidence::{Evidence, Side};
 use suspect::{Suspect, Suspects, Verdict};
+use thrift::Thrift;
+use verdict::Judge;
 
 /// The algorithm, and what it keeps beside the regions.
 #[derive(Debug, Default)]
@@ -52,6 +60,11 @@ pub(crate) struct Adaptive {
     /// Boundaries that were looked at in this window, by the region to their right.
     looked_at: Vec<u32>,
     spread: Spread,
+    thrift: Thrift,
+    /// Where reports lie.
+    hulls: Hulls,
+    /// The largest block that a check of this aggregation observed.
+    extent: Extent,
     /// Runs of targets that share checks and regions: all of them, or each alone where weights differ.
     pools: Vec<Pool>,
     shares: Shares,
@@ -119,9 +132,10 @@ impl Adaptive {
     /// Which targets share checks and regions, and how many.
     fn pool(&mut self, attrs: &Attrs, targets: &[Target]) {
         let spec = attrs.spec();
-        let checks = spec.max_checks.unwrap_or(spec.max_nr_regions);
+        let most = spec.max_checks.unwrap_or(spec.max_nr_regions);
+        let checks = if spec.max_checks.is_some() { most } else { self.thrift.spend(most) };
         // More regions than three a check would have too few samples each.
-        let regions = spec.max_nr_regions.min((3 * checks).max(spec.min_nr_regions));
+        let regions = spec.max_nr_regions.min(most.saturating_mul(3).max(spec.min_nr_regions));
         self.pools.clear();
         let claim = |t: &Target| Claim { group: t.spec.group, weight: t.spec.weight, want: usize::MAX >> 8 };
         self.claims.clear();
@@ -159,7 +173,7 @@ impl Adaptive {
         i: usize,
         run: &[Sample],
         first: usize,
-        budget: usize,
+        judge: Judge,
         counted: &mut Counted,
     ) {
         let Some(side) = self.sides.get_mut(i) else { return };
@@ -170,20 +184,21 @@ impl Adaptive {
         for (s, tag) in run.iter().zip(tags) {
             counted.extent = counted.extent.max(s.extent);
             let known = s.seen != Seen::Unknown;
-            let hit = s.seen.is_access();
+            let judged = judge.of(s, &mut self.spread);
+            let hit = judged == Some(true);
             let index = tag.region as usize;
             let (Some(r), Some(e)) = (t.regions.get_mut(index), side.evidence.get_mut(index)) else { continue };
             r.extent = r.extent.max(s.extent);
             counted.unknown += u32::from(!known);
-            counted.accessed += u32::from(hit);
+            counted.accessed += u32::from(s.seen.is_access());
             if tag.of & PLAIN != 0 {
                 // Two samples in one block that was observed as a whole are one observation.
                 let same = |(region, l): (u32, Sample)| region == tag.region && s.extent.start(s.addr) <= l.addr;
                 let again = s.extent > Extent::GRANULE && last.is_some_and(same);
                 last = Some((tag.region, *s));
-                if known && !again {
-                    r.nr_samples += 1;
-                    r.nr_accesses += u32::from(hit);
+                if judged.is_some() && !again {
+                    r.nr_samples += u32::from(known);
+                    r.nr_accesses += u32::from(s.seen.is_access());
                     r.nr_writes += u32::from(s.seen == Seen::Written);
                     counted.max_nr_accesses = counted.max_nr_accesses.max(r.nr_accesses);
                     e.bins.count(s.addr, hit);
@@ -199,7 +214,7 @@ impl Adaptive {
                     }
                 }
             }
-            if !known {
+            if judged.is_none() {
                 continue;
             }
             if tag.of & RIGHT != 0 {
@@ -219,9 +234,9 @@ impl Adaptive {
                 }
             }
         }
-        let _ = budget;
         for &i in &self.looked_at {
-            decide_edge(t, side, i as usize, self.least);
+            // A step of a page is a boundary that is being found; a longer one may be a boundary that moves.
+            self.thrift.surprises += usize::from(decide_edge(t, side, i as usize, self.least) > 1);
         }
     }
 
@@ -247,6 +262,7 @@ impl Adaptive {
             let Ok(i) = targets.binary_search_by_key(&id, Target::id) else { continue };
             if left >= 2 {
                 left -= self.cut_out(&mut targets[i], i, addr, attrs);
+                self.thrift.alarm();
             }
         }
         found.clear();
@@ -316,22 +332,23 @@ fn learn_edge(regions: &[Region], side: &mut Side, boundary: usize, on: edge::Si
     }
 }
 
-/// Moves a boundary if it was found to be elsewhere.
-fn decide_edge(t: &mut Target, side: &mut Side, boundary: usize, shift: u32) {
-    let Some(first) = boundary.checked_sub(1) else { return };
+/// Moves a boundary if it was found to be elsewhere. Gives how far the next step would go, in granules; 0 if it stays.
+fn decide_edge(t: &mut Target, side: &mut Side, boundary: usize, shift: u32) -> u64 {
+    let Some(first) = boundary.checked_sub(1) else { return 0 };
     let unit = t.unit(1 << shift);
     let (Some([l, r]), Some(e)) = (t.regions.get_mut(first..=boundary), side.evidence.get_mut(boundary)) else {
-        return;
+        return 0;
     };
-    let Some(to) = e.edge.decide() else { return };
+    let Some(to) = e.edge.decide() else { return 0 };
     let unit = unit.max(l.extent.bytes()).max(r.extent.bytes());
     let step = |r: &Region| align_down((e.edge.reach() << shift).min(r.size() / 2), unit).max(unit);
     match to {
         Move::Left if l.size() > step(l) => (l.end, r.start) = (l.end - step(l), l.end - step(l)),
         Move::Right if r.size() > step(r) => (l.end, r.start) = (r.start + step(r), r.start + step(r)),
-        _ => return,
+        _ => return 0,
     }
     e.edge.moved(to);
+    e.edge.reach()
 }
 
 impl Adjuster for Adaptive {
@@ -362,6 +379,7 @@ impl Adjuster for Adaptive {
     fn count(&mut self, attrs: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted {
         let mut counted = Counted::default();
         let budget = attrs.spec().max_checks.unwrap_or(attrs.spec().max_nr_regions);
+        let judge = Judge::new(attrs);
         if self.tags.len() != samples.len() {
             return counted;
         }
@@ -369,30 +387,40 @@ impl Adjuster for Adaptive {
         let (mut first, mut runs) = (0, samples.chunk_by(|a, b| a.target == b.target).peekable());
         for (i, t) in targets.iter_mut().enumerate() {
             let Some(run) = runs.next_if(|run| run.first().is_some_and(|s| s.target == t.id())) else { continue };
-            self.count_run(t, i, run, first, budget, &mut counted);
+            self.count_run(t, i, run, first, judge, &mut counted);
             first += run.len();
         }
         self.judge(attrs, targets, budget);
+        self.extent = self.extent.max(counted.extent);
         counted
     }
 
     fn aggregate(&mut self, attrs: &Attrs, targets: &mut [Target]) {
         self.sync(attrs, targets);
+        let probes_only = attrs.attributes_only();
+        if self.extent > Extent::GRANULE {
+            targets.iter_mut().for_each(Target::align_to_extents);
+        }
+        self.extent = Extent::GRANULE;
         let size_limit = limits::size_limit(attrs, targets);
         for (t, side) in targets.iter_mut().zip(&mut self.sides) {
             self.cuts.clear();
             for (i, (r, e)) in t.regions.iter().zip(&side.evidence).enumerate() {
                 if r.sees.checkable() {
-                    segment::cuts(i, r.range(), &e.bins, &mut self.cuts);
+                    segment::cuts(i, r.range(), &e.bins, r.extent.bytes(), &mut self.cuts);
                 }
             }
+            self.thrift.surprises += self.cuts.len();
             if !self.cuts.is_empty() {
                 side.cut(&t.regions, &self.cuts);
                 t.cut(&self.cuts);
                 mark_fresh(t, side, &self.cuts, self.least);
             }
             for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
-                learn(r, e, self.unsettled);
+                // In attributes-only mode nothing but bins counts.
+                let counts =
+                    if probes_only { e.bins.total_now() } else { Tally { hits: r.nr_accesses, checks: r.nr_samples } };
+                self.thrift.surprises += usize::from(!learn(r, e, counts, self.unsettled));
             }
             let limit = limits::of_target(size_limit, attrs, t);
             merge::pass(t, side, limit, self.least, |_, l, _, r| l.belief.is_like(&r.belief));
@@ -406,14 +434,38 @@ impl Adjuster for Adaptive {
         }
         self.limit_sizes(attrs, targets);
         for (t, side) in targets.iter_mut().zip(&mut self.sides) {
-            finish(t, side, self.least);
+            finish(t, side, self.least, probes_only);
         }
+        self.thrift.review(targets.iter().map(|t| t.regions.len()).sum());
         self.suspects.renew();
         self.stale = true;
     }
 
-    fn reset_and_split(&mut self, _: &Attrs, targets: &mut [Target], _: &mut Rng) {
-        targets.iter_mut().for_each(Target::reset);
+    fn hint(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
+        self.hulls.add(target, region, reported);
+    }
+
+    fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], _: &mut Rng) {
+        let hulls = core::mem::take(&mut self.hulls);
+        let nr_regions: usize = targets.iter().map(|t| t.regions.len()).sum();
+        let mut room = attrs.spec().max_nr_regions.saturating_sub(nr_regions);
+        for t in targets {
+            let reports = t.spans.iter().any(|s| s.sees == Sees::Reports);
+            if reports || hulls.any() {
+                let mut cuts = core::mem::take(&mut self.cuts);
+                cuts.clear();
+                report::cuts(t, &hulls, t.unit(attrs.spec().granule), &mut room, &mut cuts);
+                if !cuts.is_empty() {
+                    self.cut(t, &cuts);
+                    // What was seen of the whole says nothing of its parts.
+                    report::start_anew(t, self.side(t), &cuts);
+                }
+                self.cuts = cuts;
+            }
+            t.reset();
+        }
+        self.hulls = hulls;
+        self.hulls.clear();
     }
 
     fn rescale(&mut self, old: &Attrs, new: &Attrs, mid_aggregation: bool, targets: &mut [Target]) {
@@ -532,30 +584,36 @@ fn mark_fresh(t: &mut Target, side: &mut Side, cuts: &[Cut], least: u32) {
     }
 }
 
-/// Brings a region's counts into what is believed of it.
-fn learn(r: &mut Region, e: &mut Evidence, unsettled: bool) {
+/// Brings a region's counts into what is believed of it. False if they are of another rate.
+fn learn(r: &mut Region, e: &mut Evidence, now: Tally, unsettled: bool) -> bool {
     if core::mem::take(&mut e.fresh) {
         e.belief = Belief::of_tally(e.bins.total_old(), bins::UNIT);
     }
-    if r.nr_samples == 0 {
-        return;
+    if now.checks == 0 {
+        return true;
     }
     if unsettled {
-        e.belief.blend(Belief::of(r.nr_accesses, r.nr_samples));
-    } else if !e.belief.learn(r.nr_accesses, r.nr_samples, r.age) {
+        e.belief.blend(Belief::of(now.hits, now.checks));
+    } else if !e.belief.learn(now.hits, now.checks, r.age) {
         (r.age, r.age_rest_us) = (0, 0);
         e.bins.forget_old();
-        return;
+        return false;
     }
     r.age = r.age.saturating_add(1);
+    true
 }
 
 /// The picture is made: says what is believed, and prepares for the next aggregation.
-fn finish(t: &mut Target, side: &mut Side, least: u32) {
-    let mut last: Option<(AddrRange, u32, crate::sight::Sees)> = None;
+fn finish(t: &mut Target, side: &mut Side, least: u32, probes_only: bool) {
+    let mut last: Option<(AddrRange, u32, Sees)> = None;
     for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
-        r.estimate(e.belief.rate(), e.belief.evidence());
-        let limit = least.max(r.extent.bytes().trailing_zeros());
+        if !probes_only {
+            r.estimate(e.belief.rate(), e.belief.evidence());
+        }
+        if r.nr_samples > 0 {
+            e.extent = r.extent.bytes().trailing_zeros() as u8;
+        }
+        let limit = least.max(e.extent.into());
         e.bins = e.bins.fitted(r.range(), limit);
         e.bins.fade();
         match last {

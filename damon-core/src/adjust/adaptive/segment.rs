@@ -15,14 +15,15 @@ use crate::target::Cut;
 const CHANCE: u64 = threshold(900, UNIT);
 
 /// Appends where region `index` is to be cut, ascending.
-pub(super) fn cuts(index: usize, range: AddrRange, bins: &Bins, out: &mut Vec<Cut>) {
+/// Nothing is cut within a block of `unit` bytes.
+pub(super) fn cuts(index: usize, range: AddrRange, bins: &Bins, unit: u64, out: &mut Vec<Cut>) {
     if bins.even() {
         return;
     }
     let (now, all) = (bins.now(), bins.all());
     within(0, BLOCKS, &now, &all, &mut |edge| {
         let at = bins.start_of(edge);
-        if range.start() < at && at < range.end() {
+        if range.start() < at && at < range.end() && at % unit == 0 {
             out.push(Cut { index, at });
         }
     });

@@ -5,7 +5,6 @@
 
 mod draw;
 pub(super) mod fit;
-mod hulls;
 pub mod laws;
 pub(super) mod limits;
 mod merge;
@@ -15,6 +14,7 @@ mod split;
 
 use alloc::vec::Vec;
 
+use super::hulls::Hulls;
 use super::{Adjuster, Counted};
 use crate::attrs::Attrs;
 use crate::control::shares::{Claim, Shares};
@@ -25,7 +25,6 @@ use crate::rng::Rng;
 use crate::sight::Extent;
 use crate::target::{Cut, Target, TargetId};
 
-use hulls::Hulls;
 use pools::Pools;
 use score::Score;
 

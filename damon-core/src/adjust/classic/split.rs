@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::sight::Sees;
 use crate::target::{Cut, Target};
 
-use super::hulls::Hulls;
+use crate::adjust::hulls::Hulls;
 
 /// What one splitting leaves for the next. The kernel has one of these for all contexts.
 #[derive(Clone, Copy, Debug, Default)]

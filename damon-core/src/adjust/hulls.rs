@@ -12,7 +12,7 @@ use crate::target::{Cut, TargetId};
 
 /// The smallest interval around what was reported of each region since the aggregation began.
 #[derive(Debug, Default)]
-pub(super) struct Hulls {
+pub(in crate::adjust) struct Hulls {
     /// By target and region.
     all: Vec<Hull>,
 }
@@ -28,7 +28,7 @@ struct Hull {
 
 impl Hulls {
     /// A window's reports of a region.
-    pub(super) fn add(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
+    pub(in crate::adjust) fn add(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
         let (Some(first), Some(last)) = (reported.first(), reported.last()) else { return };
         let (start, end) = (first.start.max(region.start), last.end.min(region.end));
         match self.all.binary_search_by_key(&(target, region.start), |h| (h.target, h.region)) {
@@ -41,17 +41,24 @@ impl Hulls {
     }
 
     /// Was anything reported?
-    pub(super) fn any(&self) -> bool {
+    pub(in crate::adjust) fn any(&self) -> bool {
         !self.all.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::adjust) fn clear(&mut self) {
         self.all.clear();
     }
 
     /// Cuts off what of the region was not reported, at multiples of `unit`, if that is at least half of it. Gives false
     /// where reports say nothing of the kind.
-    pub(super) fn cut(&self, target: TargetId, index: usize, r: &Region, unit: u64, cuts: &mut Vec<Cut>) -> bool {
+    pub(in crate::adjust) fn cut(
+        &self,
+        target: TargetId,
+        index: usize,
+        r: &Region,
+        unit: u64,
+        cuts: &mut Vec<Cut>,
+    ) -> bool {
         let from = self.all.partition_point(|h| (h.target, h.region) < (target, r.start));
         let within = self.all[from..].iter().take_while(|h| h.target == target && h.region < r.end);
         // What was merged since had a hull each.
