@@ -17,8 +17,8 @@ const MAX_REGIONS: usize = 100;
 /// The quarter of each phase.
 const PHASES: [u64; 3] = [0, 2, 1];
 /// After a phase began so long is left for the picture to settle; then so long is scored.
-const SETTLE: Duration = Duration::from_secs(4);
-const SCORED: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_secs(6);
+const SCORED: Duration = Duration::from_secs(4);
 
 /// Goes through the phases, `step` by `step`; a step may give a snapshot.
 fn phases(peer: &mut Peer, mut step: impl FnMut() -> Option<Vec<(AddrRange, f64)>>) -> Score {
@@ -30,7 +30,7 @@ fn phases(peer: &mut Peer, mut step: impl FnMut() -> Option<Vec<(AddrRange, f64)
         while began.elapsed() < SETTLE + SCORED {
             let snapshot = step();
             if let Some(regions) = snapshot.filter(|_| began.elapsed() >= SETTLE) {
-                scorer.snapshot(regions, &truth, 0.005, Place { phase, since, of: 20 });
+                scorer.snapshot(regions, &truth, 0.02, Place { phase, since, of: 20 });
                 since += 1;
             }
         }
@@ -39,6 +39,12 @@ fn phases(peer: &mut Peer, mut step: impl FnMut() -> Option<Vec<(AddrRange, f64)
         assert_eq!((peer.done(), peer.done()), (0, 0));
     }
     scorer.score()
+}
+
+/// Windows so long that an emulated CPU on a busy machine gets its share in each.
+fn attrs() -> Attrs {
+    let (sampling, aggregation) = (Duration::from_millis(20), Duration::from_millis(400));
+    Attrs::try_from(AttrsSpec { sampling, aggregation, max_nr_regions: MAX_REGIONS, ..AttrsSpec::default() }).unwrap()
 }
 
 /// One window, and what it brought if it ended an aggregation.
@@ -63,8 +69,7 @@ fn window<O: Ops>(monitor: &mut Monitor, ops: &mut O, began: Wall) -> Option<Vec
 #[test]
 fn reads_and_writes_of_a_process_are_seen_no_worse_than_by_the_kernel() {
     let Some((mut ops, mut peer)) = handed(Method::RwpAsync, Memory::Private, PAGES) else { return };
-    let spec = AttrsSpec { max_nr_regions: MAX_REGIONS, ..AttrsSpec::default() };
-    let mut monitor = Monitor::new(Attrs::try_from(spec).unwrap(), 1);
+    let mut monitor = Monitor::new(attrs(), 1);
     monitor.commit_targets([TargetSpec::new(TARGET)]);
     let began = Wall::now();
     let ours = phases(&mut peer, || window(&mut monitor, &mut ops, began));
@@ -74,7 +79,7 @@ fn reads_and_writes_of_a_process_are_seen_no_worse_than_by_the_kernel() {
 
     let Some(kernel) = KernelDamon::start(peer.pid, peer.range, MAX_REGIONS) else { return lacks("kernel DAMON") };
     let theirs = phases(&mut peer, || {
-        sleep(Duration::from_millis(150));
+        sleep(Duration::from_millis(400));
         Some(kernel.regions())
     });
     println!(
@@ -88,8 +93,7 @@ fn reads_and_writes_of_a_process_are_seen_no_worse_than_by_the_kernel() {
 #[test]
 fn writes_of_a_process_are_seen_where_reads_are_invisible() {
     let Some((mut ops, mut peer)) = handed(Method::WpAsync, Memory::Shared, PAGES) else { return };
-    let spec = AttrsSpec { max_nr_regions: MAX_REGIONS, ..AttrsSpec::default() };
-    let mut monitor = Monitor::new(Attrs::try_from(spec).unwrap(), 1);
+    let mut monitor = Monitor::new(attrs(), 1);
     monitor.commit_targets([TargetSpec::new(TARGET)]);
     let began = Wall::now();
     let mut scorer = Scorer::new(0.5);
@@ -100,7 +104,7 @@ fn writes_of_a_process_are_seen_where_reads_are_invisible() {
         while phase.elapsed() < SETTLE {
             let snapshot = window(&mut monitor, &mut ops, began);
             if let Some(regions) = snapshot.filter(|_| phase.elapsed() > SETTLE / 2) {
-                scorer.snapshot(regions, &truth, 0.005, Place { phase: 0, since: 1, of: 2 });
+                scorer.snapshot(regions, &truth, 0.02, Place { phase: 0, since: 1, of: 2 });
             }
         }
         peer.order(Do::Read, 0);

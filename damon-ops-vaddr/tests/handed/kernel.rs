@@ -15,7 +15,7 @@ pub(crate) fn in_vm() -> bool {
 pub(crate) struct KernelDamon(PathBuf);
 
 impl KernelDamon {
-    /// With the intervals 5 ms, 100 ms and 1 s and 10 to `max` regions. `None` anywhere else than in the machine that
+    /// With the intervals 20 ms, 400 ms and 1 s and 10 to `max` regions. `None` anywhere else than in the machine that
     /// `.ci/vm` boots: elsewhere it may be somebody's.
     pub(crate) fn start(pid: i32, range: AddrRange, max: usize) -> Option<Self> {
         let kdamonds = Path::new("/sys/kernel/mm/damon/admin/kdamonds");
@@ -27,7 +27,7 @@ impl KernelDamon {
         let context = kdamonds.join("0/contexts/0");
         put(kdamonds.join("0/contexts/nr_contexts"), "1");
         put(context.join("operations"), "fvaddr");
-        for (name, us) in [("sample_us", "5000"), ("aggr_us", "100000"), ("update_us", "1000000")] {
+        for (name, us) in [("sample_us", "20000"), ("aggr_us", "400000"), ("update_us", "1000000")] {
             put(context.join("monitoring_attrs/intervals").join(name), us);
         }
         put(context.join("monitoring_attrs/nr_regions/max"), &max.to_string());
