@@ -173,6 +173,19 @@ fn what_several_processes_map_is_moved_but_not_paged_out() {
 }
 
 #[test]
+fn the_page_tables_of_all_processes_are_read_once_to_begin_with() {
+    let _alone = alone();
+    match PaddrActor::new(ActorOptions::default()) {
+        Ok(actor) => {
+            let scanned = actor.scanned();
+            println!("{scanned:?}: {} ns a page", scanned.took.as_nanos() / u128::from(scanned.pages.max(1)));
+            assert!(scanned.processes > 0 && scanned.pages > 100);
+        }
+        Err(e) => lacks(e),
+    }
+}
+
+#[test]
 fn who_is_no_candidate_is_not_acted_on() {
     let _alone = alone();
     let candidates = Candidates::Processes(vec![1]);
