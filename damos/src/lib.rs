@@ -20,6 +20,7 @@
 //! | [`runner`] | the thread |
 //! | `config` | damo's JSON, in and out (feature `config`) |
 //! | `record` | snapshots in files, damo's and its own format (feature `record`) |
+//! | `telemetry` | figures for Prometheus and its like (feature `metrics`) |
 //!
 //! ```
 //! use damon_core::{Attrs, Monitor};
@@ -35,7 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Features, off by default: `config`, `record`, and `tracing`, which makes an event of each action.
+//! Features, off by default: `config`, `record`, `metrics`, and `tracing`, which makes an event of each action.
 #![forbid(unsafe_code)]
 
 pub mod clock;
@@ -48,6 +49,8 @@ pub mod preset;
 pub mod record;
 pub mod runner;
 pub mod scheme;
+#[cfg(feature = "metrics")]
+pub mod telemetry;
 
 pub use context::Context;
 pub use runner::Kdamond;
