@@ -112,7 +112,7 @@ fn accuracy(args: &Accuracy) -> Result<(), Error> {
 }
 
 fn heatmap(args: &Heatmap) -> Result<(), Error> {
-    let columns = [(CLASSIC, Budget::Configured)];
+    let columns = [(CLASSIC, Budget::Configured), (ADAPTIVE, Budget::EqualCost), (ADAPTIVE, Budget::Configured)];
     let drawn = args.from..args.from.saturating_add(args.aggregations);
     let mut rows = Vec::new();
     for path in &args.files {
@@ -126,7 +126,8 @@ fn heatmap(args: &Heatmap) -> Result<(), Error> {
         }
         rows.push(maps::row(&scenario, &columns, args.seed, &drawn)?);
     }
-    let names = ["truth", "classic"];
+    let names = ["truth", "classic", "adaptive, with no more checks", "adaptive, as configured"];
     tiles_png(&rows, &names, "access rates: what is there, and what is seen of it", &args.png)?;
+    println!("drew {} scenarios into {}", rows.len(), args.png.display());
     Ok(())
 }
