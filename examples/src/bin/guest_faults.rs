@@ -57,7 +57,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let faulted = cost_of_a_fault(&guest, &faults)?;
 
     let (stop, rounds) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (found, slowdown) = thread::scope(|s| {
+    let Seen { touched, slowdown } = thread::scope(|s| {
         s.spawn(|| {
             while !stop.load(Relaxed) {
                 touch(&guest, HOT);
@@ -69,7 +69,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         result
     })?;
 
-    for (range, rate) in &found {
+    for (range, rate) in &touched {
         let mib = |addr: u64| (addr - guest.range().start()) as f64 / MIB as f64;
         println!(
             "{:6.2} to {:6.2} MiB: touched in {:.0}% of the windows",
@@ -80,7 +80,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     }
     let counts = monitor.sources().last().map(|s| *s.counts()).unwrap_or_default();
     println!("reports: {} received, {} lost; faults: {:?}", counts.received, counts.lost, faults.stats());
-    let hot: u64 = found.iter().filter(|(_, rate)| *rate >= 0.5).map(|(range, _)| range.size()).sum();
+    let hot: u64 = touched.iter().filter(|(_, rate)| *rate >= 0.5).map(|(range, _)| range.size()).sum();
     println!(
         "guest_faults: {:.1} MiB hot of 4.0, {faulted:.1} us a fault, {:.1} times a check's, guest slowed by {:.0}%",
         hot as f64 / MIB as f64,
@@ -90,15 +90,22 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Watches, and compares how far the guest gets in windows in which nothing is taken out of its page table. Gives the regions that
-/// were touched, and the part of its speed that the guest loses.
+/// What was seen of the guest.
+struct Seen {
+    /// The regions that were touched, each with the part of the windows in which it was.
+    touched: Vec<(AddrRange, f64)>,
+    /// The part of its speed that the guest lost.
+    slowdown: f64,
+}
+
+/// Watches, and compares how far the guest gets with how far it got while nothing was taken out of its page table.
 fn watch(
     args: &Args,
     monitor: &mut Monitor,
     guest: &SharedMap,
     faults: &UffdSource,
     rounds: &AtomicU64,
-) -> Result<(Vec<(AddrRange, f64)>, f64), Box<dyn Error>> {
+) -> Result<Seen, Box<dyn Error>> {
     let clock = Clock::new();
     let speed = |run: &mut dyn FnMut() -> Result<(), Box<dyn Error>>| {
         let (before, start) = (rounds.load(Relaxed), Wall::now());
@@ -110,7 +117,7 @@ fn watch(
         Ok(())
     })?;
     let end = clock.now() + Duration::from_secs(args.seconds);
-    let mut found = Vec::new();
+    let mut touched = Vec::new();
     let watched = speed(&mut || {
         while clock.now() < end {
             let Next::At(due) = monitor.begin(clock.now(), &mut ())? else { break };
@@ -123,12 +130,12 @@ fn watch(
                     .iter()
                     .flat_map(|t| t.regions())
                     .map(|r| (r.range(), f64::from(r.nr_accesses()) / f64::from(r.nr_samples().max(1))));
-                found = regions.filter(|(_, rate)| *rate > 0.0).collect();
+                touched = regions.filter(|(_, rate)| *rate > 0.0).collect();
             }
         }
         Ok(())
     })?;
-    Ok((found, 1.0 - watched / free))
+    Ok(Seen { touched, slowdown: 1.0 - watched / free })
 }
 
 /// Writes a word of each page.
