@@ -32,7 +32,7 @@ impl Snapshot {
 
     /// Working set size: bytes accessed at a rate of `min_rate` or more, at any at all if that is 0.
     pub fn working_set(&self, min_rate: Bp) -> u64 {
-        self.sum(|r| r.nr_accesses > 0 && r.rate >= min_rate)
+        self.sum(|r| r.evidence > 0 && !r.is_idle() && r.rate >= min_rate)
     }
 
     /// Accessed bytes per second, estimated: each sample that found an access stands for one access to each byte of its
@@ -55,7 +55,7 @@ impl Snapshot {
     pub fn idle_percentiles_ns(&self) -> [i64; 101] {
         let mut by_idle: Vec<(i64, u64)> = self
             .regions()
-            .filter(|r| r.sees.sees_reads() && r.nr_samples > 0)
+            .filter(|r| r.sees.sees_reads() && r.evidence > 0)
             .map(|r| (idle_ns(r, self.aggregation), self.bytes(r)))
             .collect();
         by_idle.sort_unstable();
@@ -81,7 +81,7 @@ impl Snapshot {
 /// How long the region has been idle; negative: how long it has been accessed.
 fn idle_ns(r: &RegionSnapshot, aggregation: Duration) -> i64 {
     let time = i64::try_from(r.age_time.saturating_add(aggregation).as_nanos()).unwrap_or(i64::MAX);
-    if r.nr_accesses > 0 { -time } else { time }
+    if r.is_idle() { time } else { -time }
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
             age,
             age_time: Duration::from_millis(100) * age,
             rate: Bp(nr_accesses * 500),
-            evidence: 0,
+            evidence: 20,
             sees,
         }
     }

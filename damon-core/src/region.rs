@@ -192,6 +192,13 @@ impl Region {
         (self.nr_samples > 0).then(|| Bp::of(self.nr_accesses.into(), self.nr_samples.into()))
     }
 
+    /// The believed rate as a count of `len` samples, to the nearest, and at least 1 where an access was seen in this aggregation: what is
+    /// not believed to be accessed was not. `None` where it is the counts that are believed.
+    pub(crate) fn believed_count(&self, len: u32) -> Option<u32> {
+        let nearest = (u64::from(self.believed_bp) * u64::from(len) + 5_000) / 10_000;
+        (self.evidence > 0).then(|| (nearest as u32).max(u32::from(self.nr_accesses > 0)))
+    }
+
     /// On how many checks the [`rate`](Self::rate) rests. Those of this aggregation, unless the adjuster keeps what it learned earlier.
     pub const fn evidence(&self) -> u32 {
         if self.evidence > 0 { self.evidence } else { self.nr_samples }

@@ -146,6 +146,12 @@ impl<'a> View<'a> {
         moving_sum(r.nr_accesses, r.last_nr_accesses, len.saturating_sub(self.windows), len)
     }
 
+    /// The believed rate of a region as a count of a full aggregation; at least 1 where an access was seen in this one. Where the adjuster
+    /// believes the counts it is their [`moving_sum`](Self::moving_sum).
+    pub fn believed_count(&self, r: &Region) -> u32 {
+        r.believed_count(self.attrs.samples_per_aggregation()).unwrap_or_else(|| self.moving_sum(r))
+    }
+
     /// An owned copy.
     pub fn snapshot(&self) -> Snapshot {
         let mut s = Snapshot::default();
@@ -187,8 +193,12 @@ impl<'a> View<'a> {
 impl RegionSnapshot {
     /// For how long it has not been accessed; `None` where it is, where no sample tells, or where reads are invisible.
     pub fn idle_time(&self) -> Option<Duration> {
-        let idle = self.nr_accesses == 0 && self.nr_samples > 0 && self.sees.sees_reads();
-        idle.then_some(self.age_time)
+        (self.is_idle() && self.sees.sees_reads()).then_some(self.age_time)
+    }
+
+    /// No access was seen, and none is believed in beyond what a few hits long ago leave: a rate of 0.5%.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.nr_accesses == 0 && self.evidence > 0 && self.rate <= Bp(50)
     }
 
     fn of(r: &Region, aggregation: Duration) -> Self {

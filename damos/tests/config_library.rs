@@ -82,6 +82,7 @@ fn the_rest_means_what_it_says() {
             size: 4_096..=u64::MAX,
             freq: Freq::Percent(5..=u32::MAX),
             age: Age::Time(Duration::from_secs(1)..=Duration::MAX),
+            counts: damos::scheme::Counts::Raw,
         },
         apply_interval: Duration::from_secs(1),
         dests: vec![dest(0, 2), dest(1, 1)],

@@ -13,7 +13,9 @@ use damon_core::{
 };
 use damos::config::document::OpsKind;
 use damos::config::{Config, Document, Watched};
-use damos::scheme::{AccessPattern, Age, CoreFilter, CoreFilterKind, Freq, Goal, Quota, Scheme, Tuner, Watermarks};
+use damos::scheme::{
+    AccessPattern, Age, CoreFilter, CoreFilterKind, Counts, Freq, Goal, Quota, Scheme, Tuner, Watermarks,
+};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -121,6 +123,8 @@ fn pattern() -> impl Strategy<Value = AccessPattern> {
         size: a.min(b)..=a.max(b),
         freq,
         age,
+        // A document knows no others.
+        counts: Counts::Raw,
     })
 }
 

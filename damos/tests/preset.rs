@@ -52,6 +52,7 @@ fn reclaim_pages_out_what_is_idle_for_two_minutes_within_10_ms_and_128_mib_a_sec
             size: 4_096..=u64::MAX,
             freq: Freq::Samples(0..=0),
             age: Age::Time(120 * SECOND..=Duration::MAX),
+            ..AccessPattern::default()
         },
         quota: Quota {
             size: 134_217_728,

@@ -64,6 +64,12 @@ impl Editor<'_> {
         moving_sum(r.nr_accesses, r.last_nr_accesses, self.left, self.samples)
     }
 
+    /// The believed rate of a region as a count: see [`View::believed_count`](crate::View::believed_count).
+    #[inline]
+    pub fn believed_count(&self, r: &Region) -> u32 {
+        r.believed_count(self.samples).unwrap_or_else(|| self.moving_sum(r))
+    }
+
     /// Cuts a region in two. Both keep its counts and its age.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::eligible::Eligible;
 use super::filter::{self, Verdict};
 use super::share::Portion;
 use super::{Outcome, Running, Schemes, Tried, own_interval};
+use crate::scheme::Counts;
 use crate::scheme::pattern::Bounds;
 
 /// What a pass through a snapshot is about.
@@ -237,8 +238,10 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
         let mut i = 0;
         while let Some(r) = editor.regions().get(i) {
             // Cutting leaves the count as it is: once for all schemes.
-            let (start, n) = (r.range().start(), editor.moving_sum(r));
+            let start = r.range().start();
+            let counts = (editor.believed_count(r), editor.moving_sum(r));
             for s in due.iter_mut().filter(|s| s.through <= start) {
+                let n = if s.bounds.counts == Counts::Raw { counts.1 } else { counts.0 };
                 self.scheme(s, target, i, n, editor);
                 s.through = editor.regions().get(i).map_or(u64::MAX, |r| r.range().end());
             }

@@ -30,7 +30,7 @@ impl<'a, A: ApplyOps + ?Sized, M: Metrics + ?Sized> Eligible<'a, A, M> {
         if goals.iter().any(|g| matches!(g.metric, Metric::NodeEligibleMemBp(_))) {
             let view = monitor.view();
             for t in view.targets() {
-                let fits = t.regions().iter().filter(|r| bounds.hold(r, view.moving_sum(r)));
+                let fits = t.regions().iter().filter(|r| bounds.hold(r, bounds.count_in(&view, r)));
                 regions.extend(fits.map(|r| (t.id(), r.range())));
             }
         }

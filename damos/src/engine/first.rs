@@ -24,7 +24,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
     fn first_of(&mut self, due: &mut Due<'_>, target: TargetId, range: AddrRange, editor: &mut Editor<'_>) {
         let mut i = editor.regions().partition_point(|r| r.range().end() <= range.start());
         while let Some(r) = editor.regions().get(i).filter(|r| r.range().start() < range.end()) {
-            let n = editor.moving_sum(r);
+            let n = due.bounds.count(editor, r);
             let s = &due.running;
             if s.quota.is_full_for(target, &s.scheme.quota, editor.granule()) {
                 return;

@@ -105,7 +105,7 @@ impl Running {
         let Some(mut editor) = monitor.edit(target) else { return 0 };
         let (mut i, mut size) = (0, 0);
         while let Some(r) = editor.regions().get(i) {
-            let n = editor.moving_sum(r);
+            let n = bounds.count(&editor, r);
             let fits = bounds.hold(r, n) && !self.is_blind(r.sees()) && !self.spares(target, i, now, &mut editor);
             if fits && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
                 // It may have been cut.

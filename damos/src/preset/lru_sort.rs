@@ -77,8 +77,18 @@ impl LruSort {
         // The ratio of the intervals is kept when they are tuned, and this with it.
         let samples = attrs.aggregation.as_micros() / attrs.sampling.as_micros().max(1);
         let hot = u32::try_from(samples * u128::from(self.hot_access_permille) / 1_000).unwrap_or(u32::MAX);
-        let hot = AccessPattern { size: SIZES, freq: Freq::Samples(hot..=u32::MAX), age: Age::ANY };
-        let cold = AccessPattern { size: SIZES, freq: Freq::NONE, age: Age::Time(self.cold_min_age..=Duration::MAX) };
+        let hot = AccessPattern {
+            size: SIZES,
+            freq: Freq::Samples(hot..=u32::MAX),
+            age: Age::ANY,
+            ..AccessPattern::default()
+        };
+        let cold = AccessPattern {
+            size: SIZES,
+            freq: Freq::NONE,
+            age: Age::Time(self.cold_min_age..=Duration::MAX),
+            ..AccessPattern::default()
+        };
 
         let active = |bp: Bp| Goal::new(Metric::ActiveMemBp, bp.0.into());
         // A little more than what is left: the two goals then always want something, but little.

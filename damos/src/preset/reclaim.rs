@@ -66,7 +66,12 @@ impl Reclaim {
         let feedback = self.feedback.map(|now| Goal { current_value: now, ..Goal::new(Metric::UserInput, 10_000) });
         let not_anon = Filter { page: PageFilter::Anon, matching: true, allow: false };
         let scheme = Scheme {
-            pattern: AccessPattern { size: SIZES, freq: Freq::NONE, age: Age::Time(self.min_age..=Duration::MAX) },
+            pattern: AccessPattern {
+                size: SIZES,
+                freq: Freq::NONE,
+                age: Age::Time(self.min_age..=Duration::MAX),
+                ..AccessPattern::default()
+            },
             quota: Quota {
                 size: self.size,
                 time: self.time,

@@ -13,7 +13,7 @@ use damon_core::control::watermarks::Marks;
 use damon_core::{Action, AddrRange, Dest, Filter, Instant, Metric, TargetId};
 
 pub use filter::{CoreFilter, CoreFilterKind};
-pub use pattern::{AccessPattern, Age, Freq};
+pub use pattern::{AccessPattern, Age, Counts, Freq};
 pub use quota::{Goal, Quota, Tuner};
 
 /// An operation scheme: does something to memory that is accessed in a certain way.

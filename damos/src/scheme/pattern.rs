@@ -3,7 +3,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use damon_core::{Attrs, Region};
+use damon_core::{Attrs, Editor, Region, View};
 
 /// Regions whose size, access frequency and age are all within these bounds. The default is all of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,13 +12,15 @@ pub struct AccessPattern {
     pub size: RangeInclusive<u64>,
     /// How often accessed.
     pub freq: Freq,
+    /// By which figure that is judged.
+    pub counts: Counts,
     /// For how long so.
     pub age: Age,
 }
 
 impl Default for AccessPattern {
     fn default() -> Self {
-        Self { size: 0..=u64::MAX, freq: Freq::ANY, age: Age::ANY }
+        Self { size: 0..=u64::MAX, freq: Freq::ANY, counts: Counts::Believed, age: Age::ANY }
     }
 }
 
@@ -36,6 +38,16 @@ impl Freq {
     pub const ANY: Self = Self::Samples(0..=u32::MAX);
     /// Not accessed.
     pub const NONE: Self = Self::Samples(0..=0);
+}
+
+/// What says how often a region is accessed. With [`Adjust::Classic`](damon_core::Adjust::Classic) it is one and the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counts {
+    /// The rate that the adjuster believes, as samples of an aggregation: it rests on more than the last one.
+    #[default]
+    Believed,
+    /// What was counted in the last aggregation, be it ever so little: for who wants the last 100 ms and nothing else.
+    Raw,
 }
 
 /// Bounds of the age.
@@ -57,10 +69,27 @@ impl Age {
 pub(crate) struct Bounds {
     pub(crate) size: RangeInclusive<u64>,
     pub(crate) nr_accesses: RangeInclusive<u32>,
+    pub(crate) counts: Counts,
     pub(crate) age: RangeInclusive<u32>,
 }
 
 impl Bounds {
+    /// The count that the pattern is about.
+    pub(crate) fn count(&self, editor: &Editor<'_>, r: &Region) -> u32 {
+        match self.counts {
+            Counts::Believed => editor.believed_count(r),
+            Counts::Raw => editor.moving_sum(r),
+        }
+    }
+
+    /// The same, of a view.
+    pub(crate) fn count_in(&self, view: &View<'_>, r: &Region) -> u32 {
+        match self.counts {
+            Counts::Believed => view.believed_count(r),
+            Counts::Raw => view.moving_sum(r),
+        }
+    }
+
     /// Is a region with the count `n` within them?
     pub(crate) fn hold(&self, r: &Region, n: u32) -> bool {
         self.nr_accesses.contains(&n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
@@ -93,7 +122,7 @@ impl AccessPattern {
                 saturating(range.start().as_micros() / aggregation)..=saturating(range.end().as_micros() / aggregation)
             }
         };
-        Bounds { size: self.size.clone(), nr_accesses, age }
+        Bounds { size: self.size.clone(), nr_accesses, counts: self.counts, age }
     }
 }
 

@@ -65,6 +65,7 @@ fn schemes() -> impl Strategy<Value = Scheme> {
             size: size * GRANULE..=u64::MAX,
             freq: Freq::Samples(least..=most),
             age: Age::Aggregations(young..=old),
+            ..AccessPattern::default()
         },
     );
     let watermarks = prop::option::weighted(0.3, (0..300u64, 0..300u64, 0..300u64, 1..400u64)).prop_map(|w| {

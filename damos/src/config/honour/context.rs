@@ -1,6 +1,6 @@
 //! Attributes and targets of a monitor, from a context of a document and back.
 
-use damon_core::{AddrRange, Attrs, AttrsSpec, BadAttrs, Bp, IntervalsGoal, TargetId, TargetSpec};
+use damon_core::{AddrRange, Adjust, Attrs, AttrsSpec, BadAttrs, Bp, IntervalsGoal, TargetId, TargetSpec};
 
 use super::refusal::{At, Judge, Why};
 use super::{Config, Watched, probe, scheme};
@@ -67,6 +67,8 @@ fn attrs(context: &Context, at: &At, judge: &mut Judge<'_>) -> AttrsSpec {
         granule: granule(context.addr_unit.0),
         intervals_goal: goal(&intervals.intervals_goal, &goal_at, judge),
         probes: probes.map(|(i, p)| probe::read(p, &at.item("probes", i), judge)).collect(),
+        // What is meant for the kernel is done as the kernel does it.
+        adjust: Adjust::Classic,
         ..AttrsSpec::default()
     };
     if let Err(BadAttrs { field, value, rule, .. }) = Attrs::try_from(spec.clone()) {

@@ -5,13 +5,15 @@ use core::ops::RangeInclusive;
 use super::refusal::{At, Judge, Why};
 use crate::config::document::{self, MinMax};
 use crate::config::quantity::{AgeBound, FreqBound, Percent, Size};
-use crate::scheme::{AccessPattern, Age, Freq};
+use crate::scheme::{AccessPattern, Age, Counts, Freq};
 
 pub(super) fn read(pattern: &document::AccessPattern, at: &At, judge: &mut Judge<'_>) -> AccessPattern {
     AccessPattern {
         size: range(pattern.sz_bytes.min.0, pattern.sz_bytes.max.0, &at.key("sz_bytes"), judge),
         freq: freq(pattern.nr_accesses, &at.key("nr_accesses"), judge),
         age: age(pattern.age, &at.key("age"), judge),
+        // The kernel knows no other counts.
+        counts: Counts::Raw,
     }
 }
 
