@@ -20,6 +20,9 @@ const BRIDGE: u64 = 4;
 /// by reclaim. Only pages on an LRU list have one, a folio (a transparent huge page, say) only its head: setting it
 /// elsewhere does nothing, and reading says "not idle", so look at [`PageFlags`](super::PageFlags) first.
 ///
+/// A word is read whole: the kernel looks up the page tables of all its pages that are still idle, 64 at most, so checks
+/// of memory that stays idle cost more than checks of memory that is used.
+///
 /// Setting or reading moves the accessed bits of all page tables that map the page into its flags: for others who go by
 /// accessed bits (kernel DAMON) it is a disturbance, and they are one here.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl PageIdle {
     pub fn open(root: &Path) -> Result<Self, FileError> {
         let path = root.join("sys/kernel/mm/page_idle/bitmap");
         // Reading a word looks up the page tables of all its idle pages: none is read that nobody asked for.
-        let words = Words::open(path, true, BRIDGE, needs)?;
+        let words = Words::open(path, true, 0, needs)?;
         Ok(Self { words, marks: Vec::new(), got: Vec::new() })
     }
 
@@ -56,7 +59,7 @@ impl PageIdle {
             }
             same
         });
-        self.words.scatter(&self.marks)
+        self.words.scatter(&self.marks, BRIDGE)
     }
 
     /// Which of `pages` are idle, in `idle`, in their order. It changes nothing: what is no longer idle stays so until it

@@ -33,7 +33,7 @@ const RUN: u64 = 512;
 pub(crate) struct Words {
     path: PathBuf,
     file: File,
-    /// So many words that nobody asked for are read, or written as zero, to save a call.
+    /// So many words that nobody asked for are read to save a call.
     bridge: u64,
     needs: Needs,
     /// The places asked for, sorted, each with its rank in the question.
@@ -93,12 +93,12 @@ impl Words {
         Ok(())
     }
 
-    /// Writes `words`, ascending by place and no place twice, and zeros where that saves a call. What lies beyond the
-    /// file's end is left out.
-    pub(crate) fn scatter(&mut self, words: &[(u64, u64)]) -> Result<(), FileError> {
+    /// Writes `words`, ascending by place and no place twice, and up to `bridge` zeros between two of them to save a call.
+    /// What lies beyond the file's end is left out.
+    pub(crate) fn scatter(&mut self, words: &[(u64, u64)], bridge: u64) -> Result<(), FileError> {
         let mut rest = words;
         while let Some(&(start, _)) = rest.first() {
-            let (now, later) = rest.split_at(run(rest.iter().map(|&(place, _)| place), self.bridge));
+            let (now, later) = rest.split_at(run(rest.iter().map(|&(place, _)| place), bridge));
             rest = later;
             self.bytes.clear();
             for &(place, word) in now {
@@ -252,7 +252,7 @@ mod tests {
         let mut out = Vec::new();
         words(&root, 1).gather([u64::MAX, 0, u64::MAX / 8].into_iter(), &mut out).unwrap();
         assert_eq!(out, [None, Some(5), None]);
-        words(&root, 1).scatter(&[(u64::MAX, 1)]).unwrap();
+        words(&root, 1).scatter(&[(u64::MAX, 1)], 0).unwrap();
     }
 
     #[test]
