@@ -3,6 +3,7 @@
 //! Parsers take `&[u8]` or `&str` and know no file; readers take the path, which a test replaces.
 
 pub mod act;
+mod clear_refs;
 mod disturbance;
 mod fdinfo;
 mod filters;
@@ -20,6 +21,7 @@ mod three_regions;
 mod words;
 
 pub use crate::sys::{Pidfd, page_size};
+pub use clear_refs::{ClearRefs, Cleared, Referenced, TooOften, parse_referenced};
 pub use disturbance::{Disturbance, Disturbances};
 pub use fdinfo::{parse_pidfd, parse_pidfd_names, parse_uffd_features};
 pub use filters::{FilterError, PageFilters, Whereabouts};

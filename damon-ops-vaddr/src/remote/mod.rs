@@ -19,6 +19,7 @@
 mod act;
 mod canary;
 mod capabilities;
+mod coarse;
 mod error;
 mod idle;
 mod members;
@@ -34,6 +35,7 @@ use damon_core::{AddrRange, Fault, Ops, Sample, Sees, Space, Span, TargetEvent, 
 pub use crate::group::Who;
 pub use act::{RemoteActError, RemoteActor};
 pub use capabilities::{Capabilities, Method, MethodReport, Refused, WatchedProcess};
+pub use coarse::{Coarse, CoarseError};
 pub use error::{OpenError, RemoteError, WatchError};
 pub use members::Watch;
 pub use roster::Roster;

@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod accuracy;
+mod coarse;
 mod conformance;
 mod file;
 mod hello;

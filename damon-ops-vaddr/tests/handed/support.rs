@@ -154,8 +154,9 @@ impl Drop for Peer {
 /// The child: it does as it is told until nobody tells it any more.
 fn serve(mut orders: UnixStream, range: AddrRange, to: &SocketAddr, offer: impl FnOnce(AddrRange) -> Option<Offer>) {
     (0..range.size() / PAGE).for_each(|n| raw::write(range.start() + n * PAGE, n));
-    let Some(offer) = offer(range) else { return };
-    let mut lent = UnixStream::connect_addr(to).ok().and_then(|stream| offer.lend(stream, LIMIT).ok());
+    // Without an offer it only does as it is told.
+    let lend = |offer: Offer| offer.lend(UnixStream::connect_addr(to).ok()?, LIMIT).ok();
+    let mut lent = offer(range).and_then(lend);
     let mut elsewhere = None;
     let mut order = [0; 16];
     while orders.read_exact(&mut order).is_ok() {
