@@ -30,7 +30,8 @@ pub enum CoarseError {
 /// slows the process down, and says little.
 ///
 /// A mapping's rate is right on average, and where in it the accesses were nobody knows: of a mapping of which a
-/// quarter of what is in memory was referenced, a quarter of the samples hit. A window that begins too soon after the
+/// quarter of what is in memory was referenced, a quarter of the samples hit. An access by a CPU that still has a page's
+/// translation is missed: the kernel flushes none. A window that begins too soon after the
 /// last one, by the interval it was made with, tells nothing: its samples are [`Seen::Unknown`]. So the monitor's sampling
 /// interval should be no shorter; the least is a second.
 ///
