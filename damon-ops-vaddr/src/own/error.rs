@@ -184,7 +184,7 @@ pub enum ActError {
         /// Which.
         range: AddrRange,
     },
-    /// What [`OwnActor::supports`](ApplyOps::supports) would have said.
+    /// What [`OwnActor::supports`](damon_core::ApplyOps::supports) would have said.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
     /// The kernel would not.
