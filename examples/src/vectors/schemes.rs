@@ -191,6 +191,7 @@ impl SchemeIn {
                 size: p.min_sz..=p.max_sz,
                 freq: Freq::Samples(p.min_nr_accesses..=p.max_nr_accesses),
                 age: Age::Aggregations(p.min_age..=p.max_age),
+                counts: damos::scheme::Counts::Raw,
             },
             quota: Quota {
                 size: q.sz,
