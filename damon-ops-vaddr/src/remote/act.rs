@@ -12,8 +12,13 @@ use damon_core::{Action, AddrRange, Applied, ApplyOps, Request, TargetId, Unsupp
 
 use super::roster::Roster;
 use crate::linux::act::{self, Done, Guard, Guardrails, LeftAlone, ProcessError, Selector, whole_pages};
-use crate::linux::{FilterError, Mapping, MapsError, Process, ProcessOpenError, ProcessPagemap, huge_page_size};
+use crate::linux::{
+    FilterError, Mapping, MapsError, Process, ProcessOpenError, ProcessPagemap, Resident, huge_page_size,
+};
 use crate::sys::page_size;
+
+/// Pages without anything in memory that are looked at all the same, to save calls.
+const HOLE_PAGES: u64 = 128;
 
 /// Why something was not done to another process's memory, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +62,8 @@ impl From<Unsupported> for RemoteActError {
 /// | others | nobody can tell |
 ///
 /// Filters are answered from `kpageflags` and its kin: as root. The mappings of a process are read once per application.
-/// An unmapped hole in a range is passed over: it counts neither as passed nor as an error.
+/// An unmapped hole in a range is passed over: it counts neither as passed nor as an error. With filters so is what is not
+/// in memory, except for willneed.
 #[derive(Debug)]
 pub struct RemoteActor {
     known: Roster,
@@ -76,6 +82,7 @@ pub(super) struct Looked {
     pub(super) process: Arc<Process>,
     pub(super) mappings: Vec<Mapping>,
     pub(super) pagemap: ProcessPagemap,
+    resident: Option<Resident>,
 }
 
 /// What came of a request so far.
@@ -148,7 +155,8 @@ impl RemoteActor {
         let known = self.looked.get(&target).is_some_and(|looked| Arc::ptr_eq(&looked.process, &process));
         if !known {
             let (mappings, pagemap) = (process.maps()?, process.pagemap(self.page)?);
-            self.looked.insert(target, Looked { process, mappings, pagemap });
+            let resident = Resident::open(&process.path("pagemap")).ok();
+            self.looked.insert(target, Looked { process, mappings, pagemap, resident });
         }
         Ok(())
     }
@@ -162,7 +170,7 @@ impl RemoteActor {
     ) -> Result<(), RemoteActError> {
         self.look(target)?;
         let Self { guard, selector, looked, page, huge, shared_pages, .. } = self;
-        let Some(Looked { process, mappings, pagemap }) = looked.get_mut(&target) else { return Ok(()) };
+        let Some(Looked { process, mappings, pagemap, resident }) = looked.get_mut(&target) else { return Ok(()) };
         let (pid, action) = (process.pid(), req.action);
         if !guard.admits(pid, action, range.size()) {
             return Ok(());
@@ -171,7 +179,12 @@ impl RemoteActor {
         for (_, mapped) in mapped(mappings, range, *page) {
             guard.cut(target, mapped, action, &mut parts);
         }
-        if matches!(action, Action::MigrateHot | Action::MigrateCold) {
+        let migrates = matches!(action, Action::MigrateHot | Action::MigrateCold);
+        // What is in swap is looked at only where it may come back.
+        if migrates || !(req.filters.is_empty() || action == Action::Willneed) {
+            parts = resident.as_ref().map_or_else(|| parts.clone(), |resident| inhabited(resident, &parts, *page));
+        }
+        if migrates {
             let mut runs = Vec::new();
             for &part in &parts {
                 out.passed += selector.movable(pagemap, part, req.filters, &mut runs)?;
@@ -254,6 +267,27 @@ pub(super) fn mapped(mappings: &[Mapping], range: AddrRange, page: u64) -> impl 
     let from = mappings.partition_point(|mapping| mapping.range.end() <= range.start());
     let overlapping = mappings[from..].iter().map_while(move |m| Some((m, m.range.intersection(range)?)));
     overlapping.filter(|(m, _)| m.is_accessible()).filter_map(move |(m, part)| Some((m, whole_pages(part, page)?)))
+}
+
+/// `parts` without large holes that no page is in.
+fn inhabited(resident: &Resident, parts: &[AddrRange], page: u64) -> Vec<AddrRange> {
+    let (mut out, mut runs): (Vec<AddrRange>, _) = (Vec::new(), Vec::new());
+    for &part in parts {
+        runs.clear();
+        if resident.runs(part, &mut runs).is_err() {
+            // Before Linux 6.7: all of it.
+            out.push(part);
+            continue;
+        }
+        let first = out.len();
+        for &run in &runs {
+            match out[first..].last_mut().filter(|last| run.start() - last.end() <= HOLE_PAGES * page) {
+                Some(last) => *last = AddrRange::new(last.start(), run.end()).unwrap_or(*last),
+                None => out.push(run),
+            }
+        }
+    }
+    out
 }
 
 fn size(ranges: &[AddrRange]) -> u64 {

@@ -21,7 +21,7 @@ impl RemoteActor {
     ) -> Result<Option<u64>, RemoteActError> {
         let page = self.page;
         let Some(looked) = self.looked_at(target)? else { return Ok(None) };
-        let Looked { process, mappings, pagemap } = looked;
+        let Looked { process, mappings, pagemap, .. } = looked;
         let mut sum: Option<u64> = None;
         let mut entries = Vec::new();
         for (mapping, part) in mapped(mappings, range, page) {

@@ -55,10 +55,10 @@ fn active_pages_are_those_that_were_used_twice() {
         crate::raw::read_of(child.pid(), addr).unwrap();
     }
     let active = flagged(child.pid(), range, 1 << 6);
-    assert!((150..=256).contains(&active), "{active}");
+    assert!((100..=256).contains(&active), "{active}");
     assert_eq!(passing(&child, range, &only(PageFilter::Active)), active);
-    // That made them cold: they are active no more, but for those in a CPU's batch.
-    assert!(passing(&child, range, &only(PageFilter::Active)) <= 31);
+    // That made them cold: they are active no more, but for those in some CPU's batch.
+    assert!(passing(&child, range, &only(PageFilter::Active)) <= active / 2);
 }
 
 #[test]

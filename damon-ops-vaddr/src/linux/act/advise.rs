@@ -42,7 +42,9 @@ pub fn advise(process: &Pidfd, action: Action, ranges: &[AddrRange]) -> Done {
     // The kernel takes all advice about one's own memory.
     let advice = if process.pid() == std::process::id() { advice(action) } else { others(action) };
     match advice {
-        Some(advice) => with(process.pid(), action, ranges, |batch| process.advise(batch, advice)),
+        Some(advice) => {
+            with(process.pid(), action, ranges, |batch| process.advise(batch, advice), || mapped_now(process))
+        }
         None => Done { error: supports(action, Some(process)).err().map(Into::into), ..Done::default() },
     }
 }
@@ -52,7 +54,13 @@ fn others(action: Action) -> Option<Advice> {
 }
 
 /// The same with a call that may fail in other ways than the kernel does today.
-fn with(pid: u32, action: Action, ranges: &[AddrRange], mut call: impl FnMut(&[AddrRange]) -> io::Result<u64>) -> Done {
+fn with(
+    pid: u32,
+    action: Action,
+    ranges: &[AddrRange],
+    mut call: impl FnMut(&[AddrRange]) -> io::Result<u64>,
+    mapped_now: impl Fn() -> Vec<AddrRange>,
+) -> Done {
     let (mut done, mut patience) = (Done::default(), PATIENCE);
     // What is still to be done; the second is what became of a range that was refused once.
     let mut rest: VecDeque<(AddrRange, bool)> = ranges.iter().map(|&range| (range, false)).collect();
@@ -83,7 +91,7 @@ fn with(pid: u32, action: Action, ranges: &[AddrRange], mut call: impl FnMut(&[A
         }
         done.error.get_or_insert(e);
         if !again && action != Action::Collapse {
-            let mapped = mapped.get_or_insert_with(|| mapped_now(pid));
+            let mapped = mapped.get_or_insert_with(&mapped_now);
             let from = mapped.partition_point(|m| m.end() <= range.start());
             let parts = mapped[from..].iter().map_while(|m| m.intersection(range));
             // A part that is all of it was refused already.
@@ -109,9 +117,10 @@ fn advance(rest: &mut VecDeque<(AddrRange, bool)>, bytes: u64) -> u64 {
 }
 
 /// Empty where it cannot be read: then nothing is tried again.
-fn mapped_now(pid: u32) -> Vec<AddrRange> {
-    let maps = read_maps(&PathBuf::from(format!("/proc/{pid}/maps"))).unwrap_or_default();
-    maps.iter().map(|mapping| mapping.range).collect()
+fn mapped_now(process: &Pidfd) -> Vec<AddrRange> {
+    let maps = read_maps(&PathBuf::from(format!("/proc/{}/maps", process.pid()))).unwrap_or_default();
+    // If it still lives, these were its own.
+    if process.is_alive() { maps.iter().map(|mapping| mapping.range).collect() } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -142,7 +151,7 @@ mod tests {
 
     #[test]
     fn as_many_ranges_as_a_call_takes_go_in_one() {
-        let done = with(NOBODY, Action::Cold, &every_other_page(2_500), kernel(|_| None));
+        let done = with(NOBODY, Action::Cold, &every_other_page(2_500), kernel(|_| None), Vec::new);
         assert_eq!((done.size, done.calls), (2_500 * PAGE, 3));
         assert!(done.error.is_none());
     }
@@ -151,7 +160,7 @@ mod tests {
     fn a_refused_range_costs_itself_alone_and_is_named() {
         let bad = 7 * 2 * PAGE;
         let refuses = move |r: AddrRange| (r.start() == bad).then_some(errno::EINVAL);
-        let done = with(NOBODY, Action::Cold, &every_other_page(100), kernel(refuses));
+        let done = with(NOBODY, Action::Cold, &every_other_page(100), kernel(refuses), Vec::new);
         assert_eq!((done.size, done.calls), (99 * PAGE, 3));
         let error = done.error.unwrap();
         assert!(matches!(&error, ProcessError::Range { range, .. } if range.start() == bad), "{error}");
@@ -159,9 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_range_is_tried_again_in_the_parts_that_are_mapped() {
+        let all = AddrRange::from_len(0, 10 * PAGE).unwrap();
+        let mapped = || [(0, 4), (6, 20)].map(|(a, b)| AddrRange::new(a * PAGE, b * PAGE).unwrap()).to_vec();
+        let hole = |r: AddrRange| (r.start() < 6 * PAGE && r.end() > 4 * PAGE).then_some(errno::ENOMEM);
+        let done = with(NOBODY, Action::Cold, &[all], kernel(hole), mapped);
+        assert_eq!((done.size, done.calls), (8 * PAGE, 2));
+        assert!(matches!(done.error, Some(ProcessError::Range { range, .. }) if range == all));
+        let never = |_| Some(errno::ENOMEM);
+        assert_eq!(with(NOBODY, Action::Cold, &[all], kernel(never), mapped).calls, 3, "and no more than once");
+    }
+
+    #[test]
     fn a_process_that_ends_half_way_keeps_what_was_done_and_costs_no_more_calls() {
         let gone = |r: AddrRange| (r.start() >= 1_500 * 2 * PAGE).then_some(errno::ESRCH);
-        let done = with(NOBODY, Action::Pageout, &every_other_page(5_000), kernel(gone));
+        let done = with(NOBODY, Action::Pageout, &every_other_page(5_000), kernel(gone), Vec::new);
         assert_eq!((done.size, done.calls), (1_500 * PAGE, 3));
         assert!(matches!(done.error, Some(ProcessError::Gone { pid: NOBODY })));
     }
@@ -170,16 +191,22 @@ mod tests {
     fn a_call_that_stops_within_a_range_is_gone_on_with_from_there() {
         let all = [AddrRange::from_len(0, 10 * PAGE).unwrap()];
         let mut starts = Vec::new();
-        let done = with(NOBODY, Action::Cold, &all, |batch| {
-            starts.push(batch[0].start() / PAGE);
-            Ok(batch[0].size().min(4 * PAGE))
-        });
+        let done = with(
+            NOBODY,
+            Action::Cold,
+            &all,
+            |batch| {
+                starts.push(batch[0].start() / PAGE);
+                Ok(batch[0].size().min(4 * PAGE))
+            },
+            Vec::new,
+        );
         assert_eq!((done.size, starts), (10 * PAGE, vec![0, 4, 8]));
     }
 
     #[test]
     fn a_call_that_only_ever_is_interrupted_ends() {
-        let done = with(NOBODY, Action::Cold, &every_other_page(1), |_| Ok(0));
+        let done = with(NOBODY, Action::Cold, &every_other_page(1), |_| Ok(0), Vec::new);
         assert_eq!((done.size, done.calls), (0, PATIENCE + 1));
         let error = done.error.unwrap();
         assert!(matches!(error, ProcessError::Range { .. }), "{error}");
@@ -187,14 +214,14 @@ mod tests {
 
     #[test]
     fn a_kernel_that_claims_more_than_was_asked_is_not_believed() {
-        let done = with(NOBODY, Action::Cold, &every_other_page(3), |_| Ok(u64::MAX));
+        let done = with(NOBODY, Action::Cold, &every_other_page(3), |_| Ok(u64::MAX), Vec::new);
         assert_eq!(done.size, 3 * PAGE);
     }
 
     #[test]
     fn what_is_missing_is_named_with_the_way_out() {
         for (number, word) in [(errno::EPERM, "CAP_SYS_NICE"), (errno::EACCES, "trace"), (errno::ENOSYS, "seccomp")] {
-            let done = with(NOBODY, Action::Cold, &every_other_page(9), kernel(|_| Some(number)));
+            let done = with(NOBODY, Action::Cold, &every_other_page(9), kernel(|_| Some(number)), Vec::new);
             assert_eq!((done.size, done.calls), (0, 1));
             let error = done.error.unwrap();
             assert!(matches!(error, ProcessError::NotAllowed { .. }) && error.to_string().contains(word), "{error}");

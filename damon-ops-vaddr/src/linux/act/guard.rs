@@ -48,7 +48,6 @@ pub struct LeftAlone {
 pub struct Guard {
     rails: Guardrails,
     root: PathBuf,
-    this: u32,
     left: LeftAlone,
     /// What may still be paged out, by cgroup with a `memory.min`.
     budgets: BTreeMap<PathBuf, u64>,
@@ -58,11 +57,9 @@ pub struct Guard {
 impl Guard {
     /// On the machine whose files are under `root` (normally `/`).
     pub fn new(rails: Guardrails, root: &Path) -> Self {
-        let this = std::process::id();
         Self {
             rails,
             root: root.into(),
-            this,
             left: LeftAlone::default(),
             budgets: BTreeMap::new(),
             cgroups: BTreeMap::new(),
@@ -85,7 +82,7 @@ impl Guard {
         if action == Action::Stat {
             return true;
         }
-        if pid == self.this && !self.rails.this_process {
+        if pid == std::process::id() && !self.rails.this_process {
             self.left.this_process += bytes;
             return false;
         }
