@@ -15,8 +15,8 @@ use damos::scheme::{AccessPattern, Age, Freq, Goal, Quota, Scheme, Tuner};
 const SLOTS: TargetId = TargetId::new(0);
 const EVICT: Action = Action::Custom(1);
 
-/// Slots that are filled; an eighth of them lies on node 1.
-struct Cache(BTreeSet<u64>);
+/// Slots that are filled, an eighth of which lies on node 1; and whether it is open for an application of schemes.
+struct Cache(BTreeSet<u64>, bool);
 
 impl ApplyOps for Cache {
     type Error = Infallible;
@@ -28,7 +28,16 @@ impl ApplyOps for Cache {
         self.0.retain(|slot| !range.contains(*slot));
         Applied { size: (before - self.0.len()) as u64, ..Applied::whole(range) }
     }
+    fn open(&mut self, _: Instant) -> Result<(), Infallible> {
+        self.1 = true;
+        Ok(())
+    }
+    fn close(&mut self) -> Result<(), Infallible> {
+        self.1 = false;
+        Ok(())
+    }
     fn verify(&mut self, _: TargetId, range: AddrRange, req: &Request<'_>) -> Result<Option<u64>, Infallible> {
+        assert!(self.1, "where memory lies is asked of who is open");
         Ok((req.dests.first().map(|d| d.node) == Some(NodeId(1))).then(|| range.size() / 8))
     }
 }
@@ -38,7 +47,7 @@ fn run(scheme: Scheme, windows: u32) -> (Cache, Schemes) {
     let spec = AttrsSpec { granule: 1, addr_unit: 256, ..AttrsSpec::default() };
     let mut monitor = Monitor::new(Attrs::try_from(spec).unwrap(), 1);
     monitor.add_target(TargetSpec { ranges: vec![AddrRange::new(0, 10_000).unwrap()], ..TargetSpec::new(SLOTS) });
-    let mut cache = Cache((0..10_000).collect());
+    let mut cache = Cache((0..10_000).collect(), false);
     let mut schemes = Schemes::new(&monitor.view(), &cache, vec![scheme]).unwrap();
     let mut now = Instant::ZERO;
     for _ in 0..windows {
