@@ -116,6 +116,21 @@ fn a_monitor_of_all_memory_finds_the_hot_frames_of_a_process() {
 }
 
 #[test]
+fn the_last_frames_of_memory_can_be_armed() {
+    let _alone = alone();
+    let Some(mut paddr) = paddr() else { return };
+    let ram = Area::SystemRam.ranges("/".as_ref(), PAGE).unwrap();
+    let end = ram.last().unwrap().end();
+    paddr.watch(TARGET, Area::SystemRam).unwrap();
+    // Memory may end amid a word of the bitmap; alone, and with the words before it.
+    for pages in [1, 3, 200] {
+        let mut samples: Vec<Sample> = (0..pages).rev().map(|n| Sample::new(TARGET, end - (n + 1) * PAGE)).collect();
+        paddr.arm(&samples).unwrap();
+        paddr.check(&mut samples, &Want::new(true, &[])).unwrap();
+    }
+}
+
+#[test]
 fn probes_know_anonymous_memory_and_folio_sizes() {
     let _alone = alone();
     let Some(mut paddr) = paddr() else { return };

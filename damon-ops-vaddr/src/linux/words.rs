@@ -109,6 +109,8 @@ impl Words {
             match write_all(&self.file, &self.bytes, offset) {
                 Ok(()) => {}
                 Err(e) if e.raw_os_error() == Some(ENXIO) => {}
+                // Where memory ends amid a word, the bits are taken and the word is not counted as written.
+                Err(e) if e.kind() == io::ErrorKind::WriteZero => {}
                 Err(e) => return Err(self.error("write", e)),
             }
         }
