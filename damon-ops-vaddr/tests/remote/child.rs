@@ -115,6 +115,13 @@ fn serve(role: &str) {
                 Ok(_) => "works".into(),
                 Err(e) => e.to_string().replace('\n', " "),
             }),
+            // What holding a process says here.
+            "hold" => {
+                let held = damon_ops_vaddr::linux::Process::open("/".as_ref(), number(1) as u32);
+                say(&held.map_or_else(|e| e.to_string(), |_| "works".into()));
+            }
+            "sandbox" => say(&crate::raw::forbid(&[libc::SYS_pidfd_open], libc::EPERM)
+                .map_or_else(|e| e.to_string(), |()| "ok".into())),
             "unmap" => {
                 stop(&mut sweep);
                 memory = None;

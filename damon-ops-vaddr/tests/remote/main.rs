@@ -12,6 +12,9 @@ mod cost;
 mod disturbed;
 mod kernel;
 mod life;
+#[allow(dead_code, reason = "each test binary makes its part of these calls")]
+#[path = "../own/raw.rs"]
+mod raw;
 mod refusals;
 mod soak;
 mod support;

@@ -24,6 +24,20 @@ fn under(prepare: &str, role: &str) -> String {
     Workload::of(shell).tell("new")
 }
 
+/// This binary as an ordinary user, who may do what the lines say.
+fn nobody() -> Workload {
+    // Where everybody may read it.
+    let copy = std::env::temp_dir().join(format!("damon-remote-{}-nobody", std::process::id()));
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut as_nobody = Command::new(&copy);
+    let inner = command("workload");
+    as_nobody.args(inner.get_args()).envs(inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    as_nobody.uid(65_534).gid(65_534).current_dir("/");
+    let workload = Workload::of(as_nobody);
+    std::fs::remove_file(&copy).unwrap();
+    workload
+}
+
 #[test]
 fn not_root_is_told_so() {
     turn();
@@ -32,15 +46,7 @@ fn not_root_is_told_so() {
         assert!(e.contains("page_idle") && (e.contains("root") || e.contains("CONFIG_IDLE_PAGE_TRACKING")), "{e}");
         return;
     }
-    // Where everybody may read it.
-    let copy = std::env::temp_dir().join(format!("damon-remote-{}-nobody", std::process::id()));
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    let mut as_nobody = Command::new(&copy);
-    let inner = command("workload");
-    as_nobody.args(inner.get_args()).envs(inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
-    as_nobody.uid(65_534).gid(65_534).current_dir("/");
-    let said = Workload::of(as_nobody).tell("new");
-    std::fs::remove_file(&copy).unwrap();
+    let said = nobody().tell("new");
     say(&format!("as nobody: {said}"));
     let way_out = if in_vm() { "it takes root" } else { "it takes" };
     assert!(said.contains("page_idle/bitmap") && said.contains(way_out), "{said}");
@@ -82,6 +88,33 @@ fn hidepid_is_told_from_a_process_that_does_not_exist() {
     let e = damon_ops_vaddr::linux::Process::open(&empty, std::process::id()).unwrap_err();
     std::fs::remove_dir_all(&empty).unwrap();
     assert!(e.to_string().contains("hidepid"), "{e}");
+}
+
+#[test]
+fn what_hidepid_hides_is_said_to_be_hidden() {
+    turn();
+    if !in_vm() {
+        return lacks("a machine of one's own, to mount /proc otherwise");
+    }
+    let mount = |options: &str| Command::new("mount").args(["-o", options, "/proc"]).status().unwrap().success();
+    let (mut nobody, this) = (nobody(), std::process::id());
+    assert!(mount("remount,hidepid=2"));
+    let said = nobody.tell(&format!("hold {this}"));
+    assert!(mount("remount,hidepid=0"));
+    assert!(said.contains(&format!("process {this} exists")) && said.contains("hidepid=0"), "{said}");
+    assert_eq!(nobody.tell(&format!("hold {this}")), "works");
+}
+
+#[test]
+fn a_sandbox_is_named_with_the_call_that_it_forbids() {
+    turn();
+    let mut workload = Workload::start();
+    let answer = workload.tell("sandbox");
+    if answer != "ok" {
+        return lacks(&format!("seccomp ({answer})"));
+    }
+    let said = workload.tell(&format!("hold {}", std::process::id()));
+    assert!(said.contains("seccomp") && said.contains("pidfd_open"), "{said}");
 }
 
 #[test]
