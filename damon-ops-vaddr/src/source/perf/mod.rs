@@ -92,8 +92,7 @@ pub struct PerfStats {
 
 /// Samples accesses and reports them from a thread of its own, until it is dropped, the process ends or the monitor is gone.
 ///
-/// The thread wakes up once in an [`interval`](PerfSpec::interval). The sampled program pays for each sample, for
-/// page faults about as much as half of the fault itself.
+/// The thread wakes up once in an [`interval`](PerfSpec::interval). The sampled program pays for each sample.
 #[derive(Debug)]
 pub struct PerfSource {
     /// Never sent to: that it is gone is the message.
