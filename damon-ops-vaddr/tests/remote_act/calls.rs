@@ -80,6 +80,9 @@ fn prioritised_pages_are_active_and_what_is_in_swap_stays_there() {
     assert!(active(part(range, 768, 256)) >= 128, "{}", active(part(range, 768, 256)));
     assert_eq!(active(part(range, 512, 256)), 0);
     assert!(child.is_intact(range));
+    let untouched = child.untouched(64 * PAGE);
+    assert_eq!(act::advise(&pidfd, Action::LruPrio, &[untouched]).size, 0);
+    assert_eq!(resident(child.pid(), untouched), 0, "no page was made");
 }
 
 #[test]
