@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use allocation_counter::measure;
 use damon_core::{
-    Access, AddrRange, Attrs, AttrsSpec, Bp, Instant, IntervalsGoal, Monitor, Next, Ops, Probe, Sample, Seen, Sees,
-    Snapshot, Span, TargetId, TargetSpec, Want,
+    Access, AddrRange, Adjust, Attrs, AttrsSpec, Bp, Instant, IntervalsGoal, Monitor, Next, Ops, Probe, Sample, Seen,
+    Sees, Snapshot, Span, TargetId, TargetSpec, Want,
 };
 
 /// Two targets; a hot part of each moves with every window.
@@ -46,8 +46,10 @@ fn run(monitor: &mut Monitor, ops: &mut Moving, now: &mut Instant, snapshot: &mu
 
 #[test]
 fn the_steady_state_allocates_nothing() {
-    for max_checks in [None, Some(50)] {
+    for (adjust, max_checks) in [Adjust::Classic, Adjust::Adaptive].into_iter().flat_map(|a| [(a, None), (a, Some(50))])
+    {
         let attrs = Attrs::try_from(AttrsSpec {
+            adjust,
             max_checks,
             max_nr_regions: 200,
             probes: vec![Probe::default(); 2],
@@ -62,7 +64,7 @@ fn the_steady_state_allocates_nothing() {
         let (mut ops, mut now, mut snapshot) = (Moving(0), Instant::ZERO, Snapshot::default());
         run(&mut monitor, &mut ops, &mut now, &mut snapshot, 10_000);
         let allocations = measure(|| run(&mut monitor, &mut ops, &mut now, &mut snapshot, 2_000));
-        assert_eq!(allocations.count_total, 0, "with max_checks {max_checks:?}");
+        assert_eq!(allocations.count_total, 0, "{adjust:?} with max_checks {max_checks:?}");
         // The counter counts.
         assert!(measure(|| drop(monitor.view().snapshot())).count_total > 0);
     }

@@ -131,3 +131,48 @@ impl Belief {
         self.hits = ((u64::from(self.checks) * u64::from(rate)) >> 16) as u32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_that_agrees_adds_up_and_fades_beyond_32_aggregations() {
+        let mut b = Belief::of(10, 20);
+        for age in 0..500 {
+            assert!(b.learn(10, 20, age));
+        }
+        assert!((500..=640).contains(&b.evidence()), "{b:?}");
+        assert!(b.rate().abs_diff(1 << 15) < 700, "{b:?}");
+    }
+
+    #[test]
+    fn a_change_is_believed_at_once_and_chance_is_not() {
+        let mut old = Belief::of(200, 400);
+        assert!(old.learn(7, 20, 50), "seven of twenty is chance");
+        assert!(!old.learn(0, 20, 50));
+        assert_eq!(old, Belief::of(0, 20));
+        // Young evidence goes sooner.
+        assert!(Belief::of(6, 10).learn(10, 10, 50) && !Belief::of(6, 10).learn(10, 10, 0));
+    }
+
+    #[test]
+    fn a_hit_where_there_were_none_in_hundreds_is_no_change() {
+        assert!(Belief::of(0, 300).learn(1, 5, 50));
+    }
+
+    #[test]
+    fn a_join_is_the_mean_by_size_and_equal_halves_are_worth_both() {
+        let mut b = Belief::of(100, 100);
+        b.join(&Belief::of(0, 100), 1 << 40, 1 << 40);
+        assert_eq!((b.rate(), b.evidence()), (1 << 15, 200));
+        b.join(&Belief::default(), 1 << 12, 3 << 12);
+        assert_eq!(b.evidence(), 50, "of an unknown part nothing is known");
+    }
+
+    #[test]
+    fn there_is_never_more_than_full_evidence() {
+        let b = Belief::of(1_000_000, 4_000_000);
+        assert_eq!((b.evidence(), b.rate()), (8_192, 1 << 14));
+    }
+}

@@ -208,3 +208,52 @@ fn shift(range: AddrRange, least: u32) -> u32 {
     let blocks = ((range.end() - 1) >> shift) - (range.start() >> shift) + 1;
     if blocks > BLOCKS as u64 { shift + 1 } else { shift }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn range(start: u64, end: u64) -> AddrRange {
+        AddrRange::new(start, end).unwrap()
+    }
+
+    #[test]
+    fn neighbours_of_other_sizes_are_joined_count_by_count() {
+        let (l, r) = (range(0, 16 << 12), range(16 << 12, 80 << 12));
+        let (mut left, mut right) = (Bins::new(l, 12), Bins::new(r, 12));
+        (0..16).for_each(|page| left.count(page << 12, page < 8));
+        (16..80).for_each(|page| right.count(page << 12, page >= 48));
+        let both = left.joined(&right, range(0, 80 << 12), 12);
+        assert_eq!(both.total_now(), Tally { hits: 40, checks: 80 });
+        assert_eq!((both.block(), both.now().of(0, 1)), (8 << 12, Tally { hits: 8 * UNIT, checks: 8 * UNIT }));
+    }
+
+    #[test]
+    fn what_was_seen_earlier_fades_and_hits_stay_hits() {
+        let mut bins = Bins::new(range(0, 1 << 16), 12);
+        (0..4).for_each(|_| bins.count(0, true));
+        bins.fade();
+        assert_eq!(bins.total_old(), Tally { hits: 4 * UNIT * 7 / 8, checks: 4 * UNIT * 7 / 8 });
+        (0..99).for_each(|_| bins.fade());
+        assert_eq!(bins.total_old(), Tally::default());
+    }
+
+    #[test]
+    fn a_full_block_is_halved_with_all_others() {
+        let mut bins = Bins::new(range(0, 1 << 16), 12);
+        (0..100).for_each(|_| bins.count(1 << 12, true));
+        (0..255).for_each(|i| bins.count(0, i % 5 == 0));
+        assert_eq!(bins.total_now(), Tally { hits: 75, checks: 177 });
+    }
+
+    proptest! {
+        #[test]
+        fn at_most_sixteen_blocks_and_as_few_as_that_allows(start in 0u64..1 << 50, size in 1u64..1 << 50) {
+            let (start, end) = (start << 12, (start + size) << 12);
+            let bins = Bins::new(range(start, end), 12);
+            prop_assert!(bins.start_of(0) <= start && end <= bins.start_of(BLOCKS).max(bins.start_of(0) + 1));
+            prop_assert!(bins.block() == 4_096 || bins.block() * BLOCKS as u64 <= 4 * (end - start));
+        }
+    }
+}

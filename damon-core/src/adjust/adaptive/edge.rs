@@ -119,3 +119,59 @@ impl Edge {
         self.heading = heading;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hot from page `truth` on; the boundary starts elsewhere. Gives where it is after each window.
+    fn follow(mut at: i64, truth: i64, reach: u64, windows: usize) -> i64 {
+        let mut e = Edge::new(reach);
+        for _ in 0..windows {
+            let reach = e.reach() as i64;
+            e.learn(Side::Left, at - reach >= truth, 0, 256);
+            e.learn(Side::Right, at + reach > truth, 0, 256);
+            match e.decide() {
+                Some(to) => {
+                    at += if to == Move::Left { -reach } else { reach };
+                    e.moved(to);
+                }
+                None if !e.strong => break,
+                None => {}
+            }
+        }
+        at
+    }
+
+    #[test]
+    fn it_finds_a_boundary_on_either_side_to_the_page() {
+        assert_eq!(follow(1_000, 1_000, 64, 100), 1_000);
+        assert!((follow(1_000, 700, 64, 200) - 700).abs() <= 1, "{}", follow(1_000, 700, 64, 200));
+        assert!((follow(1_000, 1_300, 64, 200) - 1_300).abs() <= 1, "{}", follow(1_000, 1_300, 64, 200));
+    }
+
+    #[test]
+    fn rates_that_contradict_both_sides_are_stale_and_move_nothing() {
+        let mut e = Edge::new(4);
+        e.learn(Side::Left, true, 0, 256);
+        e.learn(Side::Right, false, 0, 256);
+        assert_eq!((e.decide(), e.strong), (None, false));
+    }
+
+    #[test]
+    fn one_check_moves_nothing() {
+        let mut e = Edge::new(4);
+        e.learn(Side::Right, true, 0, 256);
+        e.learn(Side::Left, true, 0, 256);
+        assert_eq!(e.decide(), None);
+    }
+
+    #[test]
+    fn a_faint_boundary_is_not_followed() {
+        let mut e = Edge::default();
+        e.review(20_000, 30_000, 8);
+        assert!(!e.strong);
+        e.review(20_000, 40_000, 8);
+        assert_eq!((e.strong, e.reach()), (true, 8));
+    }
+}

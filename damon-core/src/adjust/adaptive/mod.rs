@@ -432,6 +432,8 @@ impl Adjuster for Adaptive {
             let limit = |t: &Target| limits::of_target(size_limit, attrs, t);
             merge::until_at_most((p.regions * GOAL / 10).max(1), targets, sides, limit, self.least);
         }
+        // The most there may be counts for more than how large they may be.
+        merge::until_at_most(attrs.spec().max_nr_regions, targets, &mut self.sides, |_| u64::MAX, self.least);
         self.limit_sizes(attrs, targets);
         for (t, side) in targets.iter_mut().zip(&mut self.sides) {
             finish(t, side, self.least, probes_only);
@@ -499,10 +501,14 @@ impl Adjuster for Adaptive {
 
     fn limit_sizes(&mut self, attrs: &Attrs, targets: &mut [Target]) {
         let size_limit = limits::size_limit(attrs, targets);
+        let nr_regions: usize = targets.iter().map(|t| t.regions.len()).sum();
+        let mut room = attrs.spec().max_nr_regions.saturating_sub(nr_regions);
         for t in targets {
             let mut cuts = core::mem::take(&mut self.cuts);
             cuts.clear();
             limits::cuts_above(limits::of_target(size_limit, attrs, t), &t.regions, &mut cuts);
+            cuts.truncate(room);
+            room -= cuts.len();
             if !cuts.is_empty() {
                 self.cut(t, &cuts);
             }

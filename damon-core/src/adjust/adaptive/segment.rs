@@ -69,3 +69,41 @@ fn best(from: usize, to: usize, sums: &Sums) -> Option<(u64, usize)> {
     let told = contrast([l.hits, r.hits], [l.checks, r.checks]);
     (told > CHANCE).then_some((told, at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn cut(hot: core::ops::Range<u64>, checks: u64, unit: u64) -> Vec<u64> {
+        let range = AddrRange::new(0, 64 << 12).unwrap();
+        let mut bins = Bins::new(range, 12);
+        for page in (0..64).cycle().take(checks as usize) {
+            bins.count(page << 12, hot.contains(&page));
+        }
+        let mut cuts = Vec::new();
+        cuts_of(&bins, range, unit, &mut cuts);
+        cuts.into_iter().map(|c| c.at >> 12).collect()
+    }
+
+    fn cuts_of(bins: &Bins, range: AddrRange, unit: u64, out: &mut Vec<Cut>) {
+        cuts(0, range, bins, unit, out);
+    }
+
+    #[test]
+    fn a_hot_block_inside_is_cut_out_at_both_ends_at_once() {
+        assert_eq!(cut(24..40, 128, 4_096), [24, 40]);
+    }
+
+    #[test]
+    fn a_few_checks_prove_nothing_and_nothing_is_cut_where_all_is_alike() {
+        assert_eq!(cut(24..40, 6, 4_096), vec![0; 0]);
+        assert_eq!(cut(0..64, 128, 4_096), vec![0; 0]);
+    }
+
+    #[test]
+    fn a_block_that_was_observed_as_a_whole_stays_whole() {
+        assert_eq!(cut(24..40, 128, 32 << 12), vec![0; 0]);
+        assert_eq!(cut(32..64, 128, 32 << 12), [32]);
+    }
+}

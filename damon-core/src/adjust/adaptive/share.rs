@@ -54,3 +54,47 @@ fn uncertainty(size: u64, rate: u32) -> u32 {
     };
     ((product.isqrt()) << half).min(u32::MAX.into()) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::AddrRange;
+    use crate::adjust::adaptive::belief::Belief;
+    use crate::adjust::adaptive::evidence::Evidence;
+    use crate::region::Region;
+    use crate::sight::Sees;
+    use crate::target::{TargetId, TargetSpec};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn shares(budget: u64, regions: &[(u64, u32, Sees)]) -> Vec<u64> {
+        let mut t = Target::new(TargetSpec::new(TargetId::new(0)));
+        let (mut start, mut evidence) = (0, Vec::new());
+        for &(pages, hits, sees) in regions {
+            let r = Region::new(AddrRange::ordered(start, start + (pages << 12)), sees);
+            evidence.push(Evidence { belief: Belief::of(hits, 100), ..Evidence::new(&r, 12) });
+            t.regions.push(r);
+            start = r.end;
+        }
+        let mut sides = [Side { id: t.id(), evidence }];
+        let plan = divide(budget, &[t], &mut sides, 12);
+        let shares: Vec<u64> = sides[0].evidence.iter().map(|e| e.share.into()).collect();
+        assert_eq!(plan.shares, shares.iter().sum::<u64>());
+        assert!(plan.shares <= budget * u64::from(SHARE));
+        shares
+    }
+
+    #[test]
+    fn the_large_and_the_uncertain_get_more_and_everybody_some() {
+        let s = shares(100, &[(1_000, 0, Sees::Accesses), (1_000, 50, Sees::Accesses), (8_000, 0, Sees::Accesses)]);
+        assert!(s[1] > s[0] && s[2] > s[0] && s[0] >= u64::from(SHARE) / 4, "{s:?}");
+        assert_eq!(shares(100, &[(9, 0, Sees::Nothing)]), vec![0]);
+    }
+
+    #[test]
+    fn a_page_is_not_checked_twice_and_huge_memory_does_not_overflow() {
+        assert_eq!(shares(100, &[(1, 50, Sees::Accesses)]), vec![u64::from(SHARE)]);
+        let s = shares(1 << 20, &[(1 << 50, 50, Sees::Accesses), (1 << 50, 50, Sees::Accesses)]);
+        assert!(s[0] == s[1] && s[0] > 1 << 30, "{s:?}");
+    }
+}

@@ -110,3 +110,34 @@ impl Suspects {
         self.list.retain(|s| target.is_some_and(|t| s.target != t));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(looks: &[bool]) -> Verdict {
+        let mut s = Suspect::new(TargetId::new(0), 0, 4_000);
+        looks.iter().for_each(|&hit| s.learn(hit));
+        s.verdict()
+    }
+
+    #[test]
+    fn two_hits_more_convict_and_two_misses_clear() {
+        assert_eq!((verdict(&[true]), verdict(&[true, true])), (Verdict::Open, Verdict::Hot));
+        assert_eq!((verdict(&[false]), verdict(&[false, false])), (Verdict::Open, Verdict::Chance));
+        let undecided = [true, false].repeat(6);
+        assert_eq!(verdict(&undecided[..11]), Verdict::Hot, "hits say more than misses");
+    }
+
+    #[test]
+    fn they_are_few_in_order_and_each_once() {
+        let mut list = Suspects::default();
+        for addr in [9, 3, 3, 7, 5, 1, 8, 2, 6, 4] {
+            list.add(Suspect::new(TargetId::new(0), addr, 0), 80);
+        }
+        assert_eq!(list.list().iter().map(|s| s.addr).collect::<Vec<_>>(), [1, 3, 5, 7, 8, 9]);
+        list.renew();
+        list.forget(Some(TargetId::new(0)));
+        assert!(list.list().is_empty());
+    }
+}

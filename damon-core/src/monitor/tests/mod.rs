@@ -1,5 +1,6 @@
 //! The monitor against a small fake: one target's memory, of which a known part is accessed.
 
+mod adaptive;
 mod properties;
 mod reports;
 mod seam;
