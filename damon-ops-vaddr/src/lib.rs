@@ -4,16 +4,19 @@
 //!  own/    Own: this process's memory, no privileges     ┐
 //!  handed/ Handed: what a process hands over, no rights  │
 //!  remote/ Remote: other processes' memory, as root      │
-//!  file/   Files: one target for all mappings of a file │
+//!  file/   Files: one target for all mappings of a file  │
 //!  group/  process trees, cgroups                        │
 //!  linux/  what the kernel's files say: parsers, rules   ├─ safe
-//!  source/ perf events, userfaultfd: reports               │
+//!  source/ perf events, userfaultfd: reports             │
 //!  sys/    mmap, madvise, userfaultfd, PAGEMAP_SCAN      ┘  the workspace's only `unsafe`
 //! ```
 //!
 //! [`Own`] watches the process it lives in: memory it was given as a [`SharedMap`] with reads and writes told apart,
 //! private anonymous memory with its writes or, where the kernel can, its reads too. Which of the kernel's ways work is
 //! tried at run time; [`Own::capabilities`] says what was found, what is used where, and who is invisible to it.
+//!
+//! [`Remote`] watches other processes as root: single ones, trees, cgroups, as they come and go, exec and end. It goes by
+//! idle flags, so it says too who disturbs those.
 //!
 //! ```
 //! # #[cfg(target_os = "linux")] fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -21,7 +21,7 @@ impl std::fmt::Display for OpenError {
         f.write_str("no way to see accesses of other processes works:")?;
         let mut tried = self.tried.iter().filter(|report| report.outcome != Outcome::NotAsked);
         tried.try_for_each(|report| write!(f, "\n  {report}"))?;
-        f.write_str("\nA process that cooperates can watch itself (Own), or report its accesses to the monitor.")
+        f.write_str("\nA process that cooperates can watch itself (Own), hand over a userfaultfd (Handed), or report its accesses.")
     }
 }
 
