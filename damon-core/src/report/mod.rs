@@ -20,7 +20,7 @@ use crate::target::{Space, TargetId};
 use crate::time::Instant;
 use crate::units::NodeId;
 
-pub(crate) use coverage::Interval;
+pub(crate) use coverage::{Interval, covered};
 pub(crate) use events::EventRows;
 pub use events::Events;
 pub use filter::ReportFilter;

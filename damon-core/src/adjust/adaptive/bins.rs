@@ -82,8 +82,8 @@ impl Bins {
     pub(super) fn count(&mut self, addr: u64, hit: bool) {
         let i = (addr >> self.shift).wrapping_sub(self.first) as usize;
         if let (Some(checks), Some(hits)) = (self.now_checks.get_mut(i), self.now_hits.get_mut(i)) {
-            *checks += 1;
-            *hits += u8::from(hit);
+            *checks = checks.saturating_add(1);
+            *hits = hits.saturating_add(u8::from(hit));
             if *checks == u8::MAX {
                 self.now_checks.iter_mut().chain(&mut self.now_hits).for_each(|n| *n /= 2);
             }
