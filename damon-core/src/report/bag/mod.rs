@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn one_producer_may_use_all_of_it_and_what_is_too_much_is_lost_and_counted() {
-        for capacity in [0, 64, 1_000, 1 << 14] {
+        for capacity in [0, 64, 1_000] {
             let bag = Arc::new(Bag::<1>::new(capacity));
             let (place, mut consumer) = (bag.place(), Consumer::new(Arc::clone(&bag)));
             assert!(bag.capacity() >= capacity);
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn reporters_start_apart_and_take_over_what_others_left() {
-        let bag = Bag::<1>::new(1 << 18);
+        let bag = Bag::<1>::new((MAX_SHARDS * SHARD_SLOTS) as usize);
         let mut places: Vec<_> = (0..MAX_SHARDS).map(|_| bag.place()).collect();
         assert_eq!(places[..4].iter().map(|p| p.home).collect::<Vec<_>>(), [0, 64, 32, 96]);
         let mut homes: Vec<_> = places.iter().map(|p| p.home).collect();
