@@ -12,9 +12,8 @@ use damon_ops_vaddr::file::{FileId, Files, Mapped};
 use damon_ops_vaddr::remote::Watch;
 use damon_ops_vaddr::{Guard, Method, Options, Own, Remote};
 
-use crate::kernel::in_vm;
 use crate::raw;
-use crate::support::{PAGE, lacks, listener};
+use crate::support::{PAGE, in_vm, lacks, listener};
 
 const FILE: TargetId = TargetId::new(9);
 const PAGES: u64 = 256;

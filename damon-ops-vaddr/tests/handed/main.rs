@@ -8,6 +8,8 @@ mod coarse;
 mod conformance;
 mod file;
 mod hello;
+#[allow(dead_code, reason = "each test binary asks it for its part")]
+#[path = "../remote/kernel.rs"]
 mod kernel;
 #[allow(dead_code, reason = "each test binary makes its part of these calls")]
 #[path = "../own/raw.rs"]
