@@ -61,7 +61,7 @@ fn with_no_limit_set_it_spends_little_once_it_knows_and_all_when_something_chang
     let (mut ops, mut now) = (Fake::new(1 << 30, 0..256 * MIB), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 60);
     assert!(ops.armed.len() <= 250, "{}", ops.armed.len());
-    ops.hot = Vec::from([512 * MIB..768 * MIB]);
+    ops.hot = Some(512 * MIB..768 * MIB).into_iter().collect();
     aggregations(&mut m, &mut ops, &mut now, 2);
     assert!(ops.armed.len() > 900, "{}", ops.armed.len());
 }
