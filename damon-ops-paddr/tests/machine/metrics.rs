@@ -34,7 +34,8 @@ fn free_memory_falls_by_what_is_allocated_and_comes_back() {
         after = now();
     }
     println!("free, used: {before:?}, with 256 MiB more {full:?}, after {after:?}; expected {expected} bp");
-    assert!((before[0] - full[0] - expected).abs() < 100 && (full[1] - before[1] - expected).abs() < 100);
+    // Part of it comes from those lists, which were not counted as free: up to 5% of memory.
+    assert!((before[0] - full[0] - expected).abs() < 600 && (full[1] - before[1] - expected).abs() < 600);
     assert!((before[0] - after[0]).abs() < 100);
 }
 
