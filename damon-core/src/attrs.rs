@@ -41,8 +41,9 @@ pub struct AttrsSpec {
     pub min_nr_regions: usize,
     /// So many regions at most, over all targets. It bounds the checks of a window too, unless `max_checks` does.
     pub max_nr_regions: usize,
-    /// So many checks at most in a sampling window, over all targets. Default: one a region. `Classic` keeps the regions
-    /// down to as many, as far as `min_nr_regions` lets it.
+    /// So many checks at most in a sampling window, over all targets. `Classic` keeps the regions down to as many, as far as
+    /// `min_nr_regions` lets it; `Adaptive` down to three times as many, and uses all the checks. Default: `Classic` makes one a region;
+    /// `Adaptive` at most one for each of `max_nr_regions`, and down to a quarter of that while nothing changes.
     pub max_checks: Option<usize>,
     /// The smallest region, and what sampled addresses are multiples of: any power of two. Default 4,096.
     pub granule: u64,
