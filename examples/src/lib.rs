@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 pub mod acting;
+pub mod agent;
 pub mod cache;
 pub mod heatmap;
 pub mod progress;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use damon_core::{DynOps, Next, TargetId};
+use damon_ops_vaddr::linux::act::Guardrails;
 use damos::Context;
 use damos::clock::{Clock, thread_cpu_time};
 use damos::config::quantity::Micros;
@@ -56,7 +57,7 @@ fn run(args: &Arguments) -> Result<u64, Box<dyn Error>> {
     let damo = args.output.extension().is_some_and(|e| e == "damon");
     let path = if damo { args.output.with_extension("damon.partial") } else { args.output.clone() };
     let stop = Stop::new(args.duration.map(Micros::duration))?;
-    let (ops, mut opened) = args.subject.open()?;
+    let (ops, mut opened) = args.subject.open(Guardrails::default())?;
     let mut context = args.monitoring.context(&mut opened, ops)?;
     let writer = BinaryWriter::append(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let snapshots = record(&mut context, &mut opened, Recorder::from(writer), &stop)?;

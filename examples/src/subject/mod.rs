@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use damon_core::{DynOps, Erased, NodeId, TargetId, TargetSpec};
-use damon_ops_paddr::{Area, Paddr};
-use damon_ops_vaddr::Remote;
+use damon_ops_paddr::{ActorOptions, Area, Paddr, PaddrActor};
+use damon_ops_vaddr::linux::act::Guardrails;
 use damon_ops_vaddr::remote::{Roster, Watch};
+use damon_ops_vaddr::{Remote, RemoteActor};
+use damos::Context;
 use damos::record::Mapping;
 
 pub use command::Command;
@@ -50,16 +52,26 @@ pub struct Opened {
     pub command: Option<Command>,
     /// What works, who is watched, what is missed.
     pub capabilities: String,
+    acting: Acting,
+}
+
+/// Who acts on it, once somebody asks.
+#[derive(Debug)]
+enum Acting {
+    Processes(Box<RemoteActor>),
+    Physical(Guardrails),
+    Taken,
 }
 
 impl Subject {
-    /// Starts the command if it is one, and opens the backend: it, and what is known beside it.
+    /// Starts the command if it is one, and opens the backend: it, and what is known beside it. Whoever acts on it later leaves
+    /// alone what `rails` say.
     ///
     /// # Errors
     /// When it may not be watched here, with what is missing and the way out; a command is not left running.
-    pub fn open(&self) -> Result<(Box<DynOps>, Opened), Box<dyn Error>> {
+    pub fn open(&self, rails: Guardrails) -> Result<(Box<DynOps>, Opened), Box<dyn Error>> {
         if self.paddr || self.node.is_some() {
-            return self.physical();
+            return self.physical(rails);
         }
         let mut remote = Remote::new()?;
         let command = if self.command.is_empty() { None } else { Some(Command::start(&self.command)?) };
@@ -70,19 +82,37 @@ impl Subject {
             _ => return Err("nothing to watch: give --pid, --cgroup, --paddr, --node or a command".into()),
         })?;
         let (roster, capabilities) = (Some(remote.roster()), remote.capabilities().to_string());
-        Ok((Box::new(Erased(remote)), Opened { targets: Vec::new(), roster, command, capabilities }))
+        let acting = Acting::Processes(Box::new(remote.actor(rails)));
+        Ok((Box::new(Erased(remote)), Opened { targets: Vec::new(), roster, command, capabilities, acting }))
     }
 
-    fn physical(&self) -> Result<(Box<DynOps>, Opened), Box<dyn Error>> {
+    fn physical(&self, rails: Guardrails) -> Result<(Box<DynOps>, Opened), Box<dyn Error>> {
         let mut paddr = Paddr::new()?;
         let target = TargetId::new(0);
         paddr.watch(target, self.node.map_or(Area::SystemRam, |n| Area::Node(NodeId(n))))?;
         let (targets, capabilities) = (vec![TargetSpec::new(target)], paddr.capabilities().to_string());
-        Ok((Box::new(Erased(paddr)), Opened { targets, roster: None, command: None, capabilities }))
+        let acting = Acting::Physical(rails);
+        Ok((Box::new(Erased(paddr)), Opened { targets, roster: None, command: None, capabilities, acting }))
     }
 }
 
 impl Opened {
+    /// Has the context's schemes carried out on what was opened.
+    ///
+    /// # Errors
+    /// When that may not be done here.
+    pub fn act(&mut self, context: &mut Context<Box<DynOps>>) -> Result<(), Box<dyn Error>> {
+        match std::mem::replace(&mut self.acting, Acting::Taken) {
+            Acting::Processes(actor) => context.set_actor(*actor),
+            Acting::Physical(rails) => {
+                let actor = PaddrActor::new(ActorOptions { rails, ..ActorOptions::default() })?;
+                context.set_actor(actor);
+            }
+            Acting::Taken => return Err("somebody acts already".into()),
+        }
+        Ok(())
+    }
+
     /// What is mapped in a target's addresses now; nothing where that has no meaning, or the process is gone.
     pub fn mappings(&self, target: TargetId) -> Vec<Mapping> {
         let process = self.roster.as_ref().and_then(|roster| roster.process(target));

@@ -1,0 +1,39 @@
+//! Sorts the LRU lists: what is hot goes to their warm end, what is cold to their cold end, before memory is short.
+//!
+//! ```text
+//! sudo lru_sort --dry-run --cgroup /system.slice/database.service
+//! sudo lru_sort --config lru_sort.toml --pid 4321 --prometheus 127.0.0.1:9464
+//! ```
+//!
+//! Counterpart: `DAMON_LRU_SORT`, whose defaults it has. Needs root and page_idle. Physical memory can be sorted to the cold end alone
+//! by a user-space program, so it is for processes and cgroups.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use damos::preset;
+use examples::agent::{Agent, Options, Plan, config};
+
+/// Sorts LRU lists.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let agent = Agent {
+        name: "lru_sort",
+        plan: |text| {
+            let (attrs, schemes) = preset::LruSort::from(toml::from_str::<config::LruSort>(text)?).plan()?;
+            Ok(Plan { attrs, schemes })
+        },
+    };
+    match agent.run(&Arguments::parse().options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("lru_sort: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Pages out what was not accessed for long, before memory is short: processes', a cgroup's, or all of the machine's.
+//!
+//! ```text
+//! sudo reclaim --dry-run --cgroup /system.slice/batch.service
+//! sudo reclaim --config reclaim.toml --paddr --protect /kubepods --prometheus 127.0.0.1:9464
+//! ```
+//!
+//! Counterpart: `DAMON_RECLAIM`, whose defaults it has. Needs root, page_idle, and swap or a zram device.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use damos::preset;
+use examples::agent::{Agent, Options, Plan, config};
+
+/// Proactive reclaim.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn main() -> ExitCode {
+    let agent = Agent {
+        name: "reclaim",
+        plan: |text| {
+            let (attrs, schemes) = preset::Reclaim::from(toml::from_str::<config::Reclaim>(text)?).plan();
+            Ok(Plan { attrs, schemes })
+        },
+    };
+    match agent.run(&Arguments::parse().options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("reclaim: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
