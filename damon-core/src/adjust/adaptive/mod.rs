@@ -14,6 +14,7 @@ mod edge;
 mod evidence;
 mod log;
 mod merge;
+mod picture;
 mod report;
 mod rescale;
 mod segment;
@@ -21,6 +22,7 @@ mod share;
 mod suspect;
 mod thrift;
 mod verdict;
+mod window;
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -28,22 +30,20 @@ use core::ops::Range;
 use super::classic::{fit, limits};
 use super::hulls::Hulls;
 use super::{Adjuster, Counted};
-use crate::addr::{AddrRange, align_down};
+use crate::addr::AddrRange;
 use crate::attrs::Attrs;
 use crate::control::shares::{Claim, Shares};
 use crate::ops::Sample;
 use crate::region::Region;
 use crate::report::Interval;
 use crate::rng::Rng;
-use crate::sight::{Extent, Seen, Sees};
+use crate::sight::{Extent, Sees};
 use crate::target::{Cut, Target, TargetId};
 
-use belief::Belief;
 use bins::Tally;
-use draw::{Draw, LEFT, PLAIN, Plan, RIGHT, SUSPECT, Spread, Tag};
-use edge::{Edge, Move};
+use draw::{Draw, Plan, Spread, Tag};
 use evidence::{Evidence, Side};
-use suspect::{Suspect, Suspects, Verdict};
+use suspect::Suspects;
 use thrift::Thrift;
 use verdict::Judge;
 
@@ -165,190 +165,6 @@ impl Adaptive {
         }
         self.stale = false;
     }
-
-    /// Takes in one run of samples, all of a target.
-    fn count_run(
-        &mut self,
-        t: &mut Target,
-        i: usize,
-        run: &[Sample],
-        first: usize,
-        judge: Judge,
-        counted: &mut Counted,
-    ) {
-        let Some(side) = self.sides.get_mut(i) else { return };
-        let tags = self.tags.get(first..first + run.len()).unwrap_or_default();
-        let mut suspect = self.suspects.of(t.id());
-        let mut last: Option<(u32, Sample)> = None;
-        self.looked_at.clear();
-        for (s, tag) in run.iter().zip(tags) {
-            counted.extent = counted.extent.max(s.extent);
-            let known = s.seen != Seen::Unknown;
-            let judged = judge.of(s, &mut self.spread);
-            let hit = judged == Some(true);
-            let index = tag.region as usize;
-            let (Some(r), Some(e)) = (t.regions.get_mut(index), side.evidence.get_mut(index)) else { continue };
-            r.extent = r.extent.max(s.extent);
-            counted.unknown += u32::from(!known);
-            counted.accessed += u32::from(s.seen.is_access());
-            if tag.of & PLAIN != 0 {
-                // Two samples in one block that was observed as a whole are one observation.
-                let same = |(region, l): (u32, Sample)| region == tag.region && s.extent.start(s.addr) <= l.addr;
-                let again = s.extent > Extent::GRANULE && last.is_some_and(same);
-                last = Some((tag.region, *s));
-                if judged.is_some() && !again {
-                    r.nr_samples += u32::from(known);
-                    r.nr_accesses += u32::from(s.seen.is_access());
-                    r.nr_writes += u32::from(s.seen == Seen::Written);
-                    counted.max_nr_accesses = counted.max_nr_accesses.max(r.nr_accesses);
-                    e.bins.count(s.addr, hit);
-                    // One branch, nearly never taken.
-                    let rare = e.belief.is_below(suspect::RARE, suspect::KNOWN);
-                    if hit & rare & (tag.of & SUSPECT == 0) & (r.size() >> self.least >= suspect::WIDE) {
-                        self.found.push((t.id(), s.addr));
-                    }
-                }
-                if let Some(hits) = t.probe_hits.get_mut(index) {
-                    for (bit, n) in hits.now.iter_mut().enumerate() {
-                        *n += u32::from(s.attrs >> bit & 1);
-                    }
-                }
-            }
-            if judged.is_none() {
-                continue;
-            }
-            if tag.of & RIGHT != 0 {
-                learn_edge(&t.regions, side, index, edge::Side::Right, hit);
-                self.looked_at.push(tag.region);
-            }
-            if tag.of & LEFT != 0 {
-                learn_edge(&t.regions, side, index + 1, edge::Side::Left, hit);
-            }
-            if tag.of & SUSPECT != 0 {
-                let list = self.suspects.list_mut();
-                while list.get(suspect).is_some_and(|x| x.target == t.id() && x.addr < s.addr) {
-                    suspect += 1;
-                }
-                if let Some(x) = list.get_mut(suspect).filter(|x| x.target == t.id() && x.addr == s.addr) {
-                    x.learn(hit);
-                }
-            }
-        }
-        for &i in &self.looked_at {
-            // A step of a page is a boundary that is being found; a longer one may be a boundary that moves.
-            self.thrift.surprises += usize::from(decide_edge(t, side, i as usize, self.least) > 1);
-        }
-    }
-
-    /// Makes regions of suspects that are hot, and drops those that are not.
-    fn judge(&mut self, attrs: &Attrs, targets: &mut [Target], budget: usize) {
-        // First those of this window, which were gathered in `found`.
-        let mut found = core::mem::take(&mut self.found);
-        for (id, addr) in found.drain(..) {
-            let Ok(i) = targets.binary_search_by_key(&id, Target::id) else { continue };
-            if let Some(at) = region_at(&targets[i], addr) {
-                let around = self.sides[i].evidence[at].belief.cautious_rate();
-                self.suspects.add(Suspect::new(id, addr, around), budget);
-            }
-        }
-        let mut left = attrs.spec().max_nr_regions.saturating_sub(targets.iter().map(|t| t.regions.len()).sum());
-        self.suspects.list_mut().retain(|s| {
-            if s.verdict() == Verdict::Hot {
-                found.push((s.target, s.addr));
-            }
-            s.verdict() == Verdict::Open
-        });
-        for &(id, addr) in &found {
-            let Ok(i) = targets.binary_search_by_key(&id, Target::id) else { continue };
-            if left >= 2 {
-                left -= self.cut_out(&mut targets[i], i, addr, attrs);
-                self.thrift.alarm();
-            }
-        }
-        found.clear();
-        self.found = found;
-    }
-
-    /// Makes a region of one page. Gives how many regions more there are.
-    fn cut_out(&mut self, t: &mut Target, i: usize, addr: u64, attrs: &Attrs) -> usize {
-        let Some(index) = region_at(t, addr) else { return 0 };
-        let r = t.regions[index];
-        // Where hits are frequent by now the bins will show it.
-        if r.nr_accesses > r.nr_samples / 4 && r.nr_samples >= 8 {
-            return 0;
-        }
-        let unit = t.unit(attrs.spec().granule).max(r.extent.bytes());
-        let start = align_down(addr, unit).max(r.start);
-        let end = start.saturating_add(unit).min(r.end);
-        self.cuts.clear();
-        self.cuts.extend([start, end].iter().filter(|&&at| r.start < at && at < r.end).map(|&at| Cut { index, at }));
-        let side = &mut self.sides[i];
-        side.cut(&t.regions, &self.cuts);
-        t.cut(&self.cuts);
-        let page = if start > r.start { index + 1 } else { index };
-        for at in [page, page + 1] {
-            if let Some(e) = side.evidence.get_mut(at).filter(|_| at > index) {
-                e.edge = Edge::new(1);
-            }
-        }
-        for at in index..=index + self.cuts.len() {
-            if let (Some(r), Some(e)) = (t.regions.get(at), side.evidence.get_mut(at)) {
-                e.bins = e.bins.fitted(r.range(), self.least);
-            }
-        }
-        if let Some(e) = side.evidence.get_mut(page) {
-            e.belief = Belief::of(3, 3);
-            let more = (draw::SHARE / 4).saturating_sub(e.share);
-            e.share += more;
-            if let Some(pool) = self.pools.iter_mut().find(|p| p.targets.contains(&i)) {
-                pool.plan.shares += u64::from(more);
-                pool.plan.edges += 2 * u64::from(draw::SHARE);
-            }
-        }
-        if let Some(r) = t.regions.get_mut(page) {
-            r.clear_counts();
-        }
-        self.cuts.len()
-    }
-}
-
-/// The region that `addr` is in.
-fn region_at(t: &Target, addr: u64) -> Option<usize> {
-    let at = t.regions.partition_point(|r| r.end <= addr);
-    t.regions.get(at).filter(|r| r.start <= addr).map(|_| at)
-}
-
-/// The rate of a region in 1/256, with what this aggregation has so far: old evidence must not mislead.
-fn live(r: &Region, e: &Evidence) -> u32 {
-    let believed = u64::from(e.belief.rate()) >> 6;
-    ((believed + u64::from(r.nr_accesses) * 256) / (4 + u64::from(r.nr_samples))) as u32
-}
-
-fn learn_edge(regions: &[Region], side: &mut Side, boundary: usize, on: edge::Side, hit: bool) {
-    let Some(l) = boundary.checked_sub(1) else { return };
-    if let (Some([l, r]), Some([le, re])) = (regions.get(l..=boundary), side.evidence.get_mut(l..=boundary)) {
-        let (left, right) = (live(l, le), live(r, re));
-        re.edge.learn(on, hit, left, right);
-    }
-}
-
-/// Moves a boundary if it was found to be elsewhere. Gives how far the next step would go, in granules; 0 if it stays.
-fn decide_edge(t: &mut Target, side: &mut Side, boundary: usize, shift: u32) -> u64 {
-    let Some(first) = boundary.checked_sub(1) else { return 0 };
-    let unit = t.unit(1 << shift);
-    let (Some([l, r]), Some(e)) = (t.regions.get_mut(first..=boundary), side.evidence.get_mut(boundary)) else {
-        return 0;
-    };
-    let Some(to) = e.edge.decide() else { return 0 };
-    let unit = unit.max(l.extent.bytes()).max(r.extent.bytes());
-    let step = |r: &Region| align_down((e.edge.reach() << shift).min(r.size() / 2), unit).max(unit);
-    match to {
-        Move::Left if l.size() > step(l) => (l.end, r.start) = (l.end - step(l), l.end - step(l)),
-        Move::Right if r.size() > step(r) => (l.end, r.start) = (r.start + step(r), r.start + step(r)),
-        _ => return 0,
-    }
-    e.edge.moved(to);
-    e.edge.reach()
 }
 
 impl Adjuster for Adaptive {
@@ -414,13 +230,13 @@ impl Adjuster for Adaptive {
             if !self.cuts.is_empty() {
                 side.cut(&t.regions, &self.cuts);
                 t.cut(&self.cuts);
-                mark_fresh(t, side, &self.cuts, self.least);
+                picture::mark_fresh(t, side, &self.cuts, self.least);
             }
             for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
                 // In attributes-only mode nothing but bins counts.
                 let counts =
                     if probes_only { e.bins.total_now() } else { Tally { hits: r.nr_accesses, checks: r.nr_samples } };
-                self.thrift.surprises += usize::from(!learn(r, e, counts, self.unsettled));
+                self.thrift.surprises += usize::from(!picture::learn(r, e, counts, self.unsettled));
             }
             let limit = limits::of_target(size_limit, attrs, t);
             merge::pass(t, side, limit, self.least, |_, l, _, r| l.belief.is_like(&r.belief));
@@ -436,7 +252,7 @@ impl Adjuster for Adaptive {
         merge::until_at_most(attrs.spec().max_nr_regions, targets, &mut self.sides, |_| u64::MAX, self.least);
         self.limit_sizes(attrs, targets);
         for (t, side) in targets.iter_mut().zip(&mut self.sides) {
-            finish(t, side, self.least, probes_only);
+            picture::finish(t, side, self.least, probes_only);
         }
         self.thrift.review(targets.iter().map(|t| t.regions.len()).sum());
         self.suspects.renew();
@@ -564,70 +380,5 @@ impl Adjuster for Adaptive {
         side.evidence.clear();
         side.evidence.extend(target.regions.iter().map(|r| Evidence::new(r, least)));
         self.suspects.forget(Some(target.id()));
-    }
-}
-
-/// Gives the pieces of regions that were cut by their bins the counts of their own bins.
-fn mark_fresh(t: &mut Target, side: &mut Side, cuts: &[Cut], least: u32) {
-    let mut made = 0;
-    let mut i = 0;
-    while i < cuts.len() {
-        let index = cuts[i].index;
-        let pieces = cuts[i..].iter().take_while(|c| c.index == index).count();
-        for at in index + made..=index + made + pieces {
-            let (Some(r), Some(e)) = (t.regions.get_mut(at), side.evidence.get_mut(at)) else { continue };
-            if at > index + made {
-                e.edge = Edge::new((e.bins.block() >> least) / 2);
-            }
-            e.bins.clip(r.range());
-            e.fresh = true;
-            let now = e.bins.total_now();
-            (r.nr_accesses, r.nr_samples) = (now.hits, now.checks);
-            r.nr_writes = r.nr_writes.min(r.nr_accesses);
-        }
-        made += pieces;
-        i += pieces;
-    }
-}
-
-/// Brings a region's counts into what is believed of it. False if they are of another rate.
-fn learn(r: &mut Region, e: &mut Evidence, now: Tally, unsettled: bool) -> bool {
-    if core::mem::take(&mut e.fresh) {
-        e.belief = Belief::of_tally(e.bins.total_old(), bins::UNIT);
-    }
-    if now.checks == 0 {
-        return true;
-    }
-    if unsettled {
-        e.belief.blend(Belief::of(now.hits, now.checks));
-    } else if !e.belief.learn(now.hits, now.checks, r.age) {
-        (r.age, r.age_rest_us) = (0, 0);
-        e.bins.forget_old();
-        return false;
-    }
-    r.age = r.age.saturating_add(1);
-    true
-}
-
-/// The picture is made: says what is believed, and prepares for the next aggregation.
-fn finish(t: &mut Target, side: &mut Side, least: u32, probes_only: bool) {
-    let mut last: Option<(AddrRange, u32, Sees)> = None;
-    for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
-        if !probes_only {
-            r.estimate(e.belief.rate(), e.belief.evidence());
-        }
-        if r.nr_samples > 0 {
-            e.extent = r.extent.bytes().trailing_zeros() as u8;
-        }
-        let limit = least.max(e.extent.into());
-        e.bins = e.bins.fitted(r.range(), limit);
-        e.bins.fade();
-        match last {
-            Some((l, rate, sees)) if l.end() == r.start && sees == r.sees => {
-                e.edge.review(rate, e.belief.rate(), (l.size().max(r.size()) >> least) / 16);
-            }
-            _ => e.edge = Edge::default(),
-        }
-        last = Some((r.range(), e.belief.rate(), r.sees));
     }
 }
