@@ -85,9 +85,9 @@ struct Watch {
     most_cpu: f64,
 }
 
-/// Watches until quality is reached, has the hot part move, and watches until it is reached again; gives up either after
-/// `patience`.
-pub(crate) fn watch(machine: Machine, attrs: Attrs, seed: u64, patience: Duration) -> Watched {
+/// Watches until quality is reached, and where `moves`, has the hot part move then and watches until it is reached again; gives
+/// up either after `patience`.
+pub(crate) fn watch(machine: Machine, attrs: Attrs, seed: u64, patience: Duration, moves: bool) -> Watched {
     let clock = Clock::new();
     let mut ops = SimMemory::new(seed, &clock);
     let all = Mapping::new(AddrRange::new(0, machine.bytes).unwrap());
@@ -97,7 +97,7 @@ pub(crate) fn watch(machine: Machine, attrs: Attrs, seed: u64, patience: Duratio
     let mut watch = Watch { machine, clock, ops, monitor, busy: Duration::ZERO, most_cpu: 0.0 };
 
     let (from_start, (precision, recall)) = watch.until_good(2 * seed, patience);
-    let from_move = from_start.and_then(|_| watch.until_good(2 * seed + 1, patience).0);
+    let from_move = from_start.filter(|_| moves).and_then(|_| watch.until_good(2 * seed + 1, patience).0);
     Watched {
         precision,
         recall,

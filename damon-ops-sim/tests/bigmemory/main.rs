@@ -79,9 +79,9 @@ fn tuned(adjust: Adjust, cpu: f64, checks: u64) -> Attrs {
     .unwrap()
 }
 
-fn seeds(machine: Machine, attrs: &Attrs, patience: Duration) -> Vec<Watched> {
+fn seeds(machine: Machine, attrs: &Attrs, patience: Duration, moves: bool) -> Vec<Watched> {
     std::thread::scope(|scope| {
-        let of = |seed| scope.spawn(move || watch(machine, attrs.clone(), seed, patience));
+        let of = |seed| scope.spawn(move || watch(machine, attrs.clone(), seed, patience, moves));
         let runs: Vec<_> = (0..SEEDS).map(of).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     })
@@ -103,11 +103,11 @@ type Runs = Vec<Vec<Watched>>;
 fn classic() -> &'static Runs {
     static RUNS: OnceLock<Runs> = OnceLock::new();
     let minute = Duration::from_secs(60);
-    RUNS.get_or_init(|| CASES.iter().map(|case| seeds(case.machine, &Attrs::default(), minute)).collect())
+    RUNS.get_or_init(|| CASES.iter().map(|case| seeds(case.machine, &Attrs::default(), minute, true)).collect())
 }
 
 fn tuned_runs(adjust: Adjust) -> Runs {
-    CASES.iter().map(|case| seeds(case.machine, &tuned(adjust, CPU, CHECKS), PATIENCE)).collect()
+    CASES.iter().map(|case| seeds(case.machine, &tuned(adjust, CPU, CHECKS), PATIENCE, true)).collect()
 }
 
 fn adaptive() -> &'static Runs {

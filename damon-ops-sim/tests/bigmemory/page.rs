@@ -134,12 +134,13 @@ What takes the time is to meet each extent once: half of the checks go round all
 to be. A page that was met is looked at again, becomes a region, and the region grows to the extent's edges in steps that double.
 ";
 
-/// The most extents, doubling from 128, that are found in time, and the runs that found them.
+/// The most extents, doubling from about an eighth of what there are checks for, that are found in time, and the runs that
+/// found them.
 fn most_extents(cpu: f64, checks: u64) -> (u64, Option<Vec<Watched>>) {
     let attrs = tuned(Adjust::Adaptive, cpu, checks);
     let mut best = (1, None);
-    for extents in (7..21).map(|n| 1 << n) {
-        let runs = seeds(machine(TIB_5, 10 << 30, extents), &attrs, PATIENCE);
+    for extents in (checks.ilog2() - 3..21).map(|n| 1 << n) {
+        let runs = seeds(machine(TIB_5, 10 << 30, extents), &attrs, PATIENCE, false);
         if runs.iter().any(|w| w.from_start.is_none()) {
             break;
         }
