@@ -120,11 +120,13 @@ impl Default for IntervalsGoal {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Adjust {
-    /// The kernel's: one random check a region, neighbours of like counts merged, regions split at random.
-    #[default]
+    /// The kernel's: one random check a region, neighbours of like counts merged, regions split at random. For who wants the
+    /// kernel's decisions.
     Classic,
     /// A better picture for the same checks: regions are cut where their hits change, evidence is kept while nothing does, and checks
-    /// go where something is to be learned.
+    /// go where something is to be learned. The default: on 24 memories of known truth its error is a tenth of `Classic`'s, and about
+    /// a fifth with no more checks (`docs/adaptive-results.md`).
+    #[default]
     Adaptive,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use damon_core::control::priority::Weights;
 use damon_core::control::watermarks::Marks;
 use damon_core::{
-    Action, AddrRange, AttrsSpec, Bp, Dest, Filter, IntervalsGoal, Metric, NodeId, PageFilter, Probe, TargetId,
+    Action, AddrRange, Adjust, AttrsSpec, Bp, Dest, Filter, IntervalsGoal, Metric, NodeId, PageFilter, Probe, TargetId,
     TargetSpec,
 };
 use damos::config::document::OpsKind;
@@ -198,6 +198,8 @@ prop_compose! {
                 max_sampling: us(sampling + longer),
             }),
             probes: probes.into_iter().map(|(filters, weight)| Probe { filters, weight }).collect(),
+            // What documents ask for is the kernel's.
+            adjust: Adjust::Classic,
             ..AttrsSpec::default()
         }
     }

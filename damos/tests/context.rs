@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Fake, FakeError, MS, SIZE, context};
-use damon_core::{Attrs, AttrsSpec, Instant, IntervalsGoal, Next, TargetEvent, TargetId, TargetSpec};
+use damon_core::{Adjust, Attrs, AttrsSpec, Instant, IntervalsGoal, Next, TargetEvent, TargetId, TargetSpec};
 use damos::Context;
 use damos::context::{BadBudget, Budget, Retry, StepError};
 
@@ -91,7 +91,9 @@ fn late_windows_are_counted_and_far_too_late_ones_are_void() {
 
 #[test]
 fn an_aggregation_is_shown_once_it_is_finished_with_the_attributes_it_was_made_with() {
-    let mut c = context(AttrsSpec::default(), &Fake::new()).with_budget(Budget::default()).unwrap();
+    // With a check a region and window a count is known beforehand.
+    let attrs = AttrsSpec { adjust: Adjust::Classic, ..AttrsSpec::default() };
+    let mut c = context(attrs, &Fake::new()).with_budget(Budget::default()).unwrap();
     let (mut now, mut seen, mut cpu) = (Instant::ZERO, Vec::new(), Duration::ZERO);
     for window in 0..=400 {
         let next = c.step_with(now, cpu, |c| {

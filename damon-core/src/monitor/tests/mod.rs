@@ -9,7 +9,7 @@ mod targets;
 mod windows;
 
 use super::*;
-use crate::attrs::AttrsSpec;
+use crate::attrs::{Adjust, AttrsSpec};
 use crate::ops::{Fault, Ops, Want};
 use crate::region::Region;
 use crate::sight::{Extent, Seen, Sees};
@@ -98,8 +98,10 @@ pub(super) fn span(start: u64, end: u64, sees: Sees) -> Span {
     Span { range: crate::AddrRange::new(start, end).unwrap(), sees }
 }
 
+/// With the kernel's algorithm, unless `change` says otherwise: it checks each region once in a window, so that counts are
+/// known beforehand.
 pub(super) fn attrs(change: impl FnOnce(&mut AttrsSpec)) -> Attrs {
-    let mut spec = AttrsSpec::default();
+    let mut spec = AttrsSpec { adjust: Adjust::Classic, ..AttrsSpec::default() };
     change(&mut spec);
     Attrs::try_from(spec).unwrap()
 }

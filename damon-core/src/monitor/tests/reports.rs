@@ -7,7 +7,7 @@ use crate::target::Space;
 
 /// A target of 64 MiB that is known by reports alone.
 fn reported() -> (Monitor, Fake, Instant) {
-    let mut m = Monitor::new(Attrs::default(), 7);
+    let mut m = Monitor::new(attrs(|_| ()), 7);
     m.add_target(TargetSpec { ranges: vec![crate::AddrRange::new(0, 64 * MIB).unwrap()], ..TargetSpec::new(T) });
     (m, Fake::default(), Instant::ZERO)
 }
@@ -25,7 +25,7 @@ fn stats(window: Window) -> crate::Stats {
 
 #[test]
 fn where_it_covers_a_sample_a_report_decides_it() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..0), Instant::ZERO);
     for _ in 0..19 {
         m.report_access(access(AccessKind::Write, 0, 16 * MIB));
@@ -40,7 +40,7 @@ fn where_it_covers_a_sample_a_report_decides_it() {
 
 #[test]
 fn known_idle_saves_the_checks_and_counts_as_evidence() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
     let mut saved = 0;
     for _ in 0..19 {
@@ -58,7 +58,7 @@ fn known_idle_saves_the_checks_and_counts_as_evidence() {
 
 #[test]
 fn reported_accesses_beat_known_idle_whoever_says_so() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
     let other = m.add_source(SourceSpec::new("other"));
     for kind in [AccessKind::Access, AccessKind::Read, AccessKind::Write] {
@@ -71,7 +71,7 @@ fn reported_accesses_beat_known_idle_whoever_says_so() {
 
 #[test]
 fn a_source_that_lost_reports_is_not_believed_that_anything_is_idle() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..MIB), Instant::ZERO);
     let [small, other] =
         ["small", "other"].map(|name| m.add_source(SourceSpec { capacity: 64, ..SourceSpec::new(name) }));
@@ -87,7 +87,7 @@ fn a_source_that_lost_reports_is_not_believed_that_anything_is_idle() {
 
 #[test]
 fn what_was_idle_before_the_window_says_nothing_of_it_and_other_late_reports_count() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
     let _ = window(&mut m, &mut ops, &mut now);
     let at = |time, kind| Access { time: Some(time), ..access(kind, 0, MIB) };
@@ -131,7 +131,7 @@ fn as_the_only_source_they_add_the_covered_part_of_each_region() {
 /// One page of 10 GiB is reported in each window; what else is seen there finds it idle.
 fn hot_page(sees: Sees) {
     const PAGE: core::ops::Range<u64> = 7_777 * MIB..7_777 * MIB + 4096;
-    let (mut m, mut ops, mut now) = (monitor(Attrs::default()), Fake::new(10 << 30, 0..0), Instant::ZERO);
+    let (mut m, mut ops, mut now) = (monitor(attrs(|_| ())), Fake::new(10 << 30, 0..0), Instant::ZERO);
     ops.spans.insert(T, vec![span(0, 10 << 30, sees)]);
     for aggregation in 1..=20 {
         for _ in 0..m.attrs.samples_per_aggregation() {
@@ -175,7 +175,7 @@ fn within_a_window_order_means_nothing() {
     let kinds = [AccessKind::Access, AccessKind::Read, AccessKind::Write, AccessKind::Idle];
     let mut batch: Vec<_> = (0..200).map(|i| access(kinds[i % 4], rng.below(64 * MIB), rng.below(4 * MIB))).collect();
     let mut run = |shuffle: bool| {
-        let mut m = monitor(Attrs::default());
+        let mut m = monitor(attrs(|_| ()));
         let (mut ops, mut now) = (Fake::new(64 * MIB, 0..8 * MIB), Instant::ZERO);
         for _ in 0..40 {
             if shuffle {
@@ -193,7 +193,7 @@ fn within_a_window_order_means_nothing() {
 
 #[test]
 fn foreign_spaces_are_resolved_and_what_is_not_watched_is_counted() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
     let of = |space, addr| Access { space, ..Access::new(T, addr, 64) };
     for a in [

@@ -82,7 +82,7 @@ fn processes_that_map_a_file_report_for_the_file_and_its_bytes_count_once() {
 
 #[test]
 fn a_removed_source_takes_no_more_and_its_reporter_knows() {
-    let (mut m, mut ops, mut now) = reported(Attrs::default());
+    let (mut m, mut ops, mut now) = reported(attrs(|_| ()));
     let reporter = m.add_source(SourceSpec::new("a"));
     assert!(reporter.is_connected() && reporter.report_access(Access::new(T, 0, 8)));
     assert!(m.remove_source(reporter.source()) && !m.remove_source(reporter.source()));
@@ -94,7 +94,7 @@ fn a_removed_source_takes_no_more_and_its_reporter_knows() {
 
 #[test]
 fn what_the_last_reporter_left_is_still_taken() {
-    let (mut m, mut ops, mut now) = reported(Attrs::default());
+    let (mut m, mut ops, mut now) = reported(attrs(|_| ()));
     let reporter = m.add_source(SourceSpec::new("a"));
     reporter.report_access(Access::new(T, 0, 8));
     drop(reporter);
@@ -105,7 +105,7 @@ fn what_the_last_reporter_left_is_still_taken() {
 
 #[test]
 fn after_an_error_reports_count_once_with_those_that_came_since() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
     let _ = window(&mut m, &mut ops, &mut now);
     let Ok(Next::At(due)) = m.begin(now, &mut ops) else { panic!("parked") };
@@ -123,7 +123,7 @@ fn after_an_error_reports_count_once_with_those_that_came_since() {
 
 #[test]
 fn reports_made_in_a_pause_count_in_the_first_window_after_it() {
-    let (mut m, mut ops, mut now) = reported(Attrs::default());
+    let (mut m, mut ops, mut now) = reported(attrs(|_| ()));
     m.pause();
     m.report_access(Access::new(T, 0, 8));
     assert_eq!(m.begin(now, &mut ops), Ok(Next::Parked));
@@ -156,7 +156,7 @@ fn events_are_told_apart_by_node_up_to_a_number_of_nodes() {
 
 #[test]
 fn a_replaced_target_has_no_events() {
-    let (mut m, mut ops, mut now) = reported(Attrs::default());
+    let (mut m, mut ops, mut now) = reported(attrs(|_| ()));
     m.report_access(Access::new(T, 0, 8));
     let _ = window(&mut m, &mut ops, &mut now);
     assert_eq!(m.targets[0].events(0).map(|e| e.total), Some(1));

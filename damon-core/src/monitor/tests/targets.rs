@@ -6,7 +6,7 @@ const ID: fn(u32) -> TargetId = TargetId::new;
 
 #[test]
 fn a_backend_announces_targets_that_join_leave_and_are_replaced() {
-    let mut m = Monitor::new(Attrs::default(), 7);
+    let mut m = Monitor::new(attrs(|_| ()), 7);
     let (mut ops, mut now) = (Fake::default(), Instant::ZERO);
     assert_eq!(m.begin(now, &mut ops), Ok(Next::At(now + m.attrs().spec().update)), "asks again later");
     ops.events = vec![TargetEvent::Joined(TargetSpec::new(ID(5))), TargetEvent::Joined(TargetSpec::new(ID(3)))];
@@ -27,7 +27,7 @@ fn a_backend_announces_targets_that_join_leave_and_are_replaced() {
 
 #[test]
 fn a_new_list_keeps_who_stays() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(8 * MIB, 0..0), Instant::ZERO);
     ops.spans.insert(ID(1), vec![span(0, MIB, Sees::Accesses)]);
     m.add_target(TargetSpec::new(ID(2)));
@@ -40,7 +40,7 @@ fn a_new_list_keeps_who_stays() {
 
 #[test]
 fn events_that_came_before_an_error_are_taken() {
-    let mut m = Monitor::new(Attrs::default(), 7);
+    let mut m = Monitor::new(attrs(|_| ()), 7);
     let mut ops = Fake { failures: 1, events: vec![TargetEvent::Joined(TargetSpec::new(T))], ..Fake::new(MIB, 0..0) };
     assert_eq!(m.begin(Instant::ZERO, &mut ops), Err(Provoked));
     assert!(matches!(m.begin(Instant::ZERO, &mut ops), Ok(Next::At(_))));
@@ -49,7 +49,7 @@ fn events_that_came_before_an_error_are_taken() {
 
 #[test]
 fn all_targets_gone_and_a_new_one_mid_aggregation_is_watched() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..0), Instant::ZERO);
     for _ in 0..3 {
         let _ = window(&mut m, &mut ops, &mut now);
@@ -85,7 +85,7 @@ fn the_count_of_a_target_that_left_steers_nothing() {
 
 #[test]
 fn what_stays_mapped_keeps_its_history_and_new_bytes_start_without() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 12);
     ops.spans.insert(T, vec![span(16 * MIB, 32 * MIB, Sees::Accesses), span(40 * MIB, 96 * MIB, Sees::Accesses)]);
@@ -100,7 +100,7 @@ fn what_stays_mapped_keeps_its_history_and_new_bytes_start_without() {
 
 #[test]
 fn ranges_with_invisible_memory_are_watched_apart_and_never_sampled() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
     let spans = vec![
         span(0, 8 * MIB, Sees::Writes),

@@ -11,7 +11,7 @@ fn hot_bytes(m: &Monitor) -> u64 {
 
 #[test]
 fn the_hot_part_is_found() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(1024 * MIB, 300 * MIB..400 * MIB), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 60);
     let hot = hot_bytes(&m);
@@ -21,7 +21,7 @@ fn the_hot_part_is_found() {
 
 #[test]
 fn before_its_time_nothing_is_done() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let mut ops = Fake::new(MIB, 0..0);
     assert_eq!(m.end(Instant::ZERO, &mut ops), Ok(Window::Early(Instant::ZERO)), "not begun");
     let due = Instant::ZERO + m.attrs().sampling();
@@ -35,7 +35,7 @@ fn before_its_time_nothing_is_done() {
 #[test]
 fn a_failed_call_is_repeated_and_changes_nothing() {
     let run = |fail_at: Option<u32>| {
-        let mut m = monitor(Attrs::default());
+        let mut m = monitor(attrs(|_| ()));
         let (mut ops, mut now) = (Fake::new(64 * MIB, 0..9 * MIB), Instant::ZERO);
         for i in 0..100 {
             ops.failures = if fail_at == Some(i % 7) { 3 } else { 0 };
@@ -58,7 +58,7 @@ fn a_failed_call_is_repeated_and_changes_nothing() {
 #[test]
 fn a_failed_check_gives_the_same_counts_as_one_that_did_not_fail() {
     let run = |failures| {
-        let mut m = monitor(Attrs::default());
+        let mut m = monitor(attrs(|_| ()));
         let (mut ops, mut now) = (Fake::new(64 * MIB, 0..9 * MIB), Instant::ZERO);
         for _ in 0..50 {
             let Ok(Next::At(due)) = m.begin(now, &mut ops) else { panic!("no window") };
@@ -73,7 +73,7 @@ fn a_failed_check_gives_the_same_counts_as_one_that_did_not_fail() {
 
 #[test]
 fn a_late_window_is_one_sample_and_one_more_than_twice_too_long_is_none() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let mut ops = Fake::new(MIB, 0..MIB);
     let (sampling, mut now) = (m.attrs().sampling(), Instant::ZERO);
     for (late, counts) in [(sampling / 2, true), (sampling, true), (sampling + Duration::from_nanos(1), false)] {
@@ -92,7 +92,7 @@ fn a_late_window_is_one_sample_and_one_more_than_twice_too_long_is_none() {
 
 #[test]
 fn an_aggregation_carries_the_time_that_really_passed() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(MIB, 0..MIB), Instant::from_nanos(1_000));
     for _ in 0..20 {
         let Ok(Next::At(due)) = m.begin(now, &mut ops) else { panic!("no window") };
@@ -104,7 +104,7 @@ fn an_aggregation_carries_the_time_that_really_passed() {
 
 #[test]
 fn a_pause_freezes_age_and_takes_no_time() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..0), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 5);
     let age = regions(&m)[0].age;
@@ -121,7 +121,7 @@ fn a_pause_freezes_age_and_takes_no_time() {
 
 #[test]
 fn new_intervals_rescale_counts_and_keep_ages_as_time() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 15);
     let before = regions(&m)[0];
@@ -132,14 +132,14 @@ fn new_intervals_rescale_counts_and_keep_ages_as_time() {
     assert_eq!((after.nr_accesses, after.nr_samples), (200, 200), "a finished aggregation is rescaled");
     assert_eq!(after.age_time(m.attrs().aggregation()), before.age_time(old));
     let _ = window(&mut m, &mut ops, &mut now);
-    m.commit(Attrs::default());
+    m.commit(attrs(|_| ()));
     assert!(regions(&m).iter().all(|r| r.nr_samples == 0 && r.last_nr_samples == 20), "one under way starts anew");
     assert_invariants(&m);
 }
 
 #[test]
 fn a_commit_that_leaves_the_intervals_leaves_the_counts() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB, 0..64 * MIB), Instant::ZERO);
     for _ in 0..7 {
         let _ = window(&mut m, &mut ops, &mut now);
@@ -152,7 +152,7 @@ fn a_commit_that_leaves_the_intervals_leaves_the_counts() {
 
 #[test]
 fn another_granule_moves_the_ends_of_regions() {
-    let mut m = monitor(Attrs::default());
+    let mut m = monitor(attrs(|_| ()));
     let (mut ops, mut now) = (Fake::new(64 * MIB + 4096, 0..9 * MIB), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 9);
     m.commit(attrs(|s| s.granule = 2 * MIB));
@@ -196,8 +196,9 @@ fn where_weights_say_so_attributes_steer_instead_of_accesses() {
 
 #[test]
 fn a_million_regions_and_128_tib_work() {
-    let spec = AttrsSpec { min_nr_regions: 1_000_000, max_nr_regions: 1_100_000, ..AttrsSpec::default() };
-    let mut m = monitor(Attrs::try_from(AttrsSpec { aggregation: spec.sampling * 2, ..spec }).unwrap());
+    let mut m = monitor(attrs(|s| {
+        (s.min_nr_regions, s.max_nr_regions, s.aggregation) = (1_000_000, 1_100_000, s.sampling * 2);
+    }));
     let (mut ops, mut now) = (Fake::new(1 << 47, 0..1 << 44), Instant::ZERO);
     aggregations(&mut m, &mut ops, &mut now, 2);
     assert!((999_000..=1_100_000).contains(&regions(&m).len()), "{}", regions(&m).len());
