@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use damon_core::control::priority::Weights;
 use damon_core::control::watermarks::{Marks, active};
-use damon_core::{Action, AttrsSpec, Filter, Instant, Metric, MetricsFn, Monitor, PageFilter, Rng, Sees, TargetId};
+use damon_core::{
+    Action, Adjust, AttrsSpec, Filter, Instant, Metric, MetricsFn, Monitor, PageFilter, Rng, Sees, TargetId,
+};
 use damos::engine::{Schemes, Stats, Tried};
 use damos::scheme::{
     AccessPattern, Age, CoreFilter, CoreFilterKind, Freq, Goal, PriorityRange, Quota, Scheme, TargetShare, Tuner,
@@ -272,7 +274,7 @@ fn charge(t: &Tried, s: &Scheme) -> u64 {
     }
 }
 
-/// Three targets that were watched for a while, with hot parts and holes where `seed` says.
+/// Three targets that were watched for a while by either algorithm, with hot parts and holes where `seed` says.
 fn three_targets(seed: u64) -> Monitor {
     let mut rng = Rng::new(seed);
     let hot: Vec<_> = (0..3).map(|_| rng.below(300) * GRANULE).collect();
@@ -283,7 +285,13 @@ fn three_targets(seed: u64) -> Monitor {
     };
     let targets = (0..3).map(target).collect();
     let is_hot = |t: TargetId, addr: u64| (hot[t.get() as usize]..hot[t.get() as usize] + 60 * GRANULE).contains(&addr);
-    watched(AttrsSpec { min_nr_regions: 40, ..AttrsSpec::default() }, seed, 9, &mut Picture { targets, hot: is_hot })
+    let adjust = if seed % 2 == 0 { Adjust::Classic } else { Adjust::Adaptive };
+    watched(
+        AttrsSpec { min_nr_regions: 40, adjust, ..AttrsSpec::default() },
+        seed,
+        9,
+        &mut Picture { targets, hot: is_hot },
+    )
 }
 
 proptest! {
