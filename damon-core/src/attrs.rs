@@ -50,7 +50,7 @@ pub struct AttrsSpec {
     /// Bytes per address, for spaces whose address is not a byte (slots of a cache, large physical memory in units).
     /// Every address and size of the monitor is in these units; derived figures are in bytes. Default 1.
     pub addr_unit: u64,
-    /// No region is larger. Default: what `min_nr_regions` asks for.
+    /// No region is larger, unless that would take more than `max_nr_regions` for a target. Default: what `min_nr_regions` asks for.
     pub max_region: Option<u64>,
     /// Tunes `sampling` and `aggregation`, their ratio kept. Default: not tuned.
     pub intervals_goal: Option<IntervalsGoal>,

@@ -46,7 +46,8 @@ pub struct TargetSpec {
     /// The target's share where checks are scarce, relative to the others'. Default 100; 0 counts as 1.
     pub weight: u16,
     /// The smallest and the largest region of this target, in addresses. Default: the granule, and what
-    /// `min_nr_regions` asks for. The smallest is rounded up to a power of two and to the granule.
+    /// `min_nr_regions` asks for. The smallest is rounded up to a power of two and to the granule. The largest gives way where
+    /// it would take more than `max_nr_regions` for this target.
     pub region_bytes: Option<(u64, u64)>,
     /// What of the target is watched; empty: all that the backend finds. Where the backend has nothing to say about
     /// the target at all, these are watched by reports alone ([`Sees::Reports`](crate::Sees::Reports)).
@@ -316,12 +317,16 @@ impl Target {
         let own = self.spec.region_bytes.and_then(|(min, _)| min.checked_next_power_of_two());
         own.unwrap_or(granule).max(granule)
     }
+
+    /// How many of its addresses are not hidden from everybody.
+    pub(crate) fn seen_size(&self) -> u128 {
+        self.spans.iter().filter(|s| s.sees != Sees::Nothing).map(|s| u128::from(s.range.size())).sum()
+    }
 }
 
 /// The size of regions of which there are `min_nr_regions`, but at least the granule. What nobody sees into does not count.
 pub(crate) fn mean_size(targets: &[Target], attrs: &Attrs) -> u64 {
-    let seen = targets.iter().flat_map(|t| &t.spans).filter(|s| s.sees != Sees::Nothing);
-    let total: u128 = seen.map(|s| u128::from(s.range.size())).sum();
+    let total: u128 = targets.iter().map(Target::seen_size).sum();
     let mean = u64::try_from(total / attrs.spec().min_nr_regions as u128).unwrap_or(u64::MAX);
     mean.max(attrs.spec().granule)
 }

@@ -17,12 +17,19 @@ pub(in crate::adjust) fn size_limit(attrs: &Attrs, targets: &[Target]) -> u64 {
     limit.unwrap_or(align_down(u64::MAX, granule))
 }
 
-/// The same for one target, with what else limits it. A multiple of the granule.
+/// The same for one target, with what else limits it. A multiple of the granule. What the user says gives way where it would take
+/// more than `max_nr_regions`: a page's size for all of an address space would take more than there is memory.
 pub(in crate::adjust) fn of_target(size_limit: u64, attrs: &Attrs, t: &Target) -> u64 {
+    let spec = attrs.spec();
     let own = t.spec.region_bytes.map_or(u64::MAX, |(_, max)| max);
-    let user = own.min(attrs.spec().max_region.unwrap_or(u64::MAX));
-    let unit = t.unit(attrs.spec().granule);
-    align_down(size_limit.min(user), unit).max(unit)
+    let user = own.min(spec.max_region.unwrap_or(u64::MAX));
+    let unit = t.unit(spec.granule);
+    if user >= size_limit {
+        return align_down(size_limit, unit).max(unit);
+    }
+    let least = t.seen_size().div_ceil(spec.max_nr_regions as u128).next_multiple_of(unit.into());
+    let least = u64::try_from(least).unwrap_or(u64::MAX);
+    align_down(size_limit.min(user.max(least)), unit).max(unit)
 }
 
 /// Cuts that leave no region larger than `limit`, or than one block that a check observes.

@@ -170,6 +170,21 @@ fn sizes_are_bounded_for_all_and_for_each_target() {
 }
 
 #[test]
+fn a_size_limit_that_would_take_too_many_regions_gives_way() {
+    for adjust in [Adjust::Classic, Adjust::Adaptive] {
+        let mut m = Monitor::new(attrs(|s| s.adjust = adjust), 7);
+        m.add_target(TargetSpec { region_bytes: Some((1, 4096)), ..TargetSpec::new(ID(0)) });
+        m.add_target(TargetSpec { region_bytes: Some((1, MIB)), ..TargetSpec::new(ID(1)) });
+        let mut ops = Fake::new(1 << 62, 0..0);
+        ops.spans.insert(ID(1), vec![span(0, 64 * MIB, Sees::Accesses)]);
+        let mut now = Instant::ZERO;
+        aggregations(&mut m, &mut ops, &mut now, 3);
+        let n: Vec<_> = m.targets.iter().map(|t| t.regions.len()).collect();
+        assert!((500..=1_001).contains(&n[0]) && n[1] <= 100, "{adjust:?}: {n:?}");
+    }
+}
+
+#[test]
 fn more_ranges_than_regions_are_all_watched_and_it_says_so() {
     let mut m = monitor(attrs(|s| s.max_nr_regions = 50));
     let (mut ops, mut now) = (Fake::default(), Instant::ZERO);
