@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use damon_core::TargetId;
 use damon_ops_paddr::{Area, Paddr};
@@ -13,6 +14,9 @@ use crate::child::{PAGE, alone, lacks, ranges};
 use crate::sees::paddr;
 
 const TARGET: TargetId = TargetId::new(5);
+/// An emulated CPU notices that an accessed bit was taken away when it next changes its address space, which the machine's ticks
+/// make it do each millisecond.
+const NOTICE: Duration = Duration::from_millis(10);
 
 struct Frames {
     paddr: Paddr,
@@ -33,6 +37,7 @@ impl Fixture for Frames {
     }
 
     fn touch(&mut self, addr: u64, touch: Touch) {
+        std::thread::sleep(NOTICE);
         let word = &self.map.atomics()[((self.places[&(addr / PAGE)] * PAGE + addr % PAGE) / 8) as usize];
         match touch {
             Touch::Read => _ = std::hint::black_box(word.load(Relaxed)),

@@ -60,7 +60,7 @@ pub(crate) fn remote() -> Option<Remote> {
 
 /// How long until an emulated CPU has noticed that accessed bits were cleared, or shows them: `.ci/vm` has it switch each
 /// millisecond.
-pub(crate) const NOTICE: Duration = Duration::from_millis(4);
+pub(crate) const NOTICE: Duration = Duration::from_millis(10);
 
 /// A backend whose callers need not think of [`NOTICE`].
 pub(crate) struct Noticed(pub(crate) Remote);
