@@ -88,8 +88,8 @@ fn events(truth: &Picture, seconds: f64, period: u32, rng: &mut Rng, to: &Report
 }
 
 /// Plays a scenario by reports alone, and shows the aggregations after the warm-up.
-fn play(scenario: &Scenario, feed: Feed, period: u32, mut see: impl FnMut(View<'_>, &Picture, u64)) {
-    let attrs = scenario.attrs(Adjust::Classic, None).unwrap();
+fn play(scenario: &Scenario, adjust: Adjust, feed: Feed, period: u32, mut see: impl FnMut(View<'_>, &Picture, u64)) {
+    let attrs = scenario.attrs(adjust, None).unwrap();
     let (seconds, windows) = (attrs.sampling().as_secs_f64(), attrs.samples_per_aggregation());
     let mut rng = Rng::new(SEED);
     let mut m = Monitor::new(attrs, rng.next_u64());
@@ -113,10 +113,10 @@ fn play(scenario: &Scenario, feed: Feed, period: u32, mut see: impl FnMut(View<'
 }
 
 /// With every first touch reported.
-fn score(scenario: &Scenario) -> Score {
+fn score(scenario: &Scenario, adjust: Adjust) -> Score {
     let spec = scenario.spec();
     let mut scorer = Scorer::new(spec.hot_rate);
-    play(scenario, first_touches, 1, |view, truth, aggregation| {
+    play(scenario, adjust, first_touches, 1, |view, truth, aggregation| {
         let regions = view.targets().iter().flat_map(Target::regions).map(|r| (r.range(), reported(r)));
         let seconds = spec.attrs.sample_us as f64 / 1e6;
         scorer.snapshot(regions, truth, seconds, scenario.cycle().at(aggregation).unwrap().1);
@@ -143,7 +143,7 @@ fn misplaced(view: View<'_>, truth: &Picture) -> f64 {
 
 fn loss(scenario: &Scenario, period: u32) -> f64 {
     let (mut sum, mut n) = (0.0, 0);
-    play(scenario, events, period, |view, truth, _| {
+    play(scenario, Adjust::Classic, events, period, |view, truth, _| {
         (sum, n) = (sum + misplaced(view, truth), n + 1);
     });
     sum / f64::from(n)
@@ -151,8 +151,8 @@ fn loss(scenario: &Scenario, period: u32) -> f64 {
 
 struct Row {
     name: String,
-    /// With checks and with reports.
-    scores: [Score; 2],
+    /// Classic's with checks and with reports, and adaptive's with reports.
+    scores: [Score; 3],
     /// By period.
     loss: [f64; 4],
 }
@@ -160,7 +160,7 @@ struct Row {
 fn rows() -> Vec<Row> {
     let row = |s: &Scenario| Row {
         name: s.spec().name.clone(),
-        scores: [run(s, Adjust::Classic, SEED, None).unwrap(), score(s)],
+        scores: [run(s, Adjust::Classic, SEED, None).unwrap(), score(s, Adjust::Classic), score(s, Adjust::Adaptive)],
         loss: PERIODS.map(|period| loss(s, period)),
     };
     scenarios().iter().map(row).collect()
@@ -168,10 +168,12 @@ fn rows() -> Vec<Row> {
 
 fn tables(rows: &[Row]) -> String {
     let mut out = String::from(
-        "\n| scenario | MAE with checks | with reports | RMSE with checks | with reports |\n|---|---|---|---|---|\n",
+        "\n| scenario | MAE with checks | with reports | adaptive | RMSE with checks | with reports | adaptive |\n\
+         |---|---|---|---|---|---|---|\n",
     );
-    for Row { name, scores: [checks, reports], .. } in rows {
-        let cells = [checks.mae, reports.mae, checks.rmse, reports.rmse].map(|n| format!("{n:.4}"));
+    for Row { name, scores: [checks, reports, adaptive], .. } in rows {
+        let cells = [checks.mae, reports.mae, adaptive.mae, checks.rmse, reports.rmse, adaptive.rmse]
+            .map(|n| format!("{n:.4}"));
         let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
     }
     out += "\n### Thinned reports\n";
@@ -198,10 +200,12 @@ true density. It includes the chance of a sample: of 1/1,000 there are a few to 
 #[test]
 fn reports_alone_are_as_accurate_as_checks_and_the_page_in_docs_is_what_is_computed() {
     let rows = rows();
-    for Row { name, scores: [checks, reports], loss } in &rows {
-        // Means have the least squared error, not the least absolute one, where no region fits.
-        let no_worse = if name == "uncorrelated" { reports.rmse <= checks.rmse } else { reports.mae <= checks.mae };
-        assert!(no_worse, "{name}: {reports:?} with reports, {checks:?} with checks");
+    for Row { name, scores: [checks, classic, adaptive], loss } in &rows {
+        for reports in [classic, adaptive] {
+            // Means have the least squared error, not the least absolute one, where no region fits.
+            let no_worse = if name == "uncorrelated" { reports.rmse <= checks.rmse } else { reports.mae <= checks.mae };
+            assert!(no_worse, "{name}: {reports:?} with reports, {checks:?} with checks");
+        }
         assert!(loss.windows(2).all(|w| w[0] <= w[1] + 0.02), "{name}: fewer reports cannot tell more: {loss:?}");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reports.md");

@@ -33,11 +33,11 @@ pub(crate) trait Adjuster: fmt::Debug + Send + Sync {
     /// Takes what was seen of just those.
     fn count(&mut self, attrs: &Attrs, targets: &mut [Target], samples: &[Sample]) -> Counted;
 
-    /// Of this window's reports, `reported` touch this region: ascending, apart, the first and the last perhaps beyond its edges.
+    /// Of this window's reports, `reported` touch this region, the target's `index`th: ascending, apart, the first and the last perhaps beyond its edges.
     /// Called after [`count`](Self::count), for one region after another and not for those without a report. Where they cover
     /// little, it is a hint where to cut.
-    fn hint(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
-        let _ = (target, region, reported);
+    fn hint(&mut self, target: TargetId, index: usize, region: &Region, reported: &[Interval]) {
+        let _ = (target, index, region, reported);
     }
 
     /// The aggregation is over: ages regions and merges those that are alike.

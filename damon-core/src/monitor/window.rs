@@ -166,7 +166,7 @@ impl Monitor {
             }
             let counted = self.adjuster.count(&self.attrs, &mut self.targets, &self.samples);
             let adjuster = &mut *self.adjuster;
-            self.intake.credit(&mut self.targets, |id, region, reported| adjuster.hint(id, region, reported));
+            self.intake.credit(&mut self.targets, |id, index, r, reported| adjuster.hint(id, index, r, reported));
             (stats.accessed, stats.unknown) = (counted.accessed, counted.unknown);
             stats.max_nr_accesses = counted.max_nr_accesses;
         }

@@ -206,7 +206,7 @@ impl Intake {
 
     /// Drained before: brings events to the regions that they happened in and, where reports are the only source, adds what
     /// part of each region they cover. `hint` is told what was reported in each region.
-    pub(crate) fn credit(&self, targets: &mut [Target], mut hint: impl FnMut(TargetId, &Region, &[Interval])) {
+    pub(crate) fn credit(&self, targets: &mut [Target], mut hint: impl FnMut(TargetId, usize, &Region, &[Interval])) {
         let mut staged = self.staged.as_slice();
         for t in targets {
             let id = t.id();
@@ -223,7 +223,7 @@ impl Intake {
                 continue;
             }
             let (mut accessed, mut written) = (Walk::along(self.accessed.of(id)), Walk::along(self.written.of(id)));
-            for r in &mut t.regions {
+            for (index, r) in t.regions.iter_mut().enumerate() {
                 let reported = accessed.touching(r.start, r.end);
                 if r.sees == Sees::Reports {
                     r.nr_samples = r.nr_samples.saturating_add(1);
@@ -233,7 +233,7 @@ impl Intake {
                     r.nr_writes = (r.reported_writes.saturating_add(WHOLE / 2) / WHOLE).min(r.nr_accesses);
                 }
                 if !reported.is_empty() {
-                    hint(id, r, reported);
+                    hint(id, index, r, reported);
                 }
             }
         }

@@ -92,6 +92,35 @@ impl Bins {
         }
     }
 
+    /// Counts a check of each block, at another address in each `turn`: by the golden ratio, so that any few of them are spread evenly.
+    pub(super) fn sweep(&mut self, range: AddrRange, turn: u32, hit: impl Fn(u64) -> bool) {
+        let part = u128::from(turn.wrapping_mul(0x9e37_79b9));
+        for i in 0..BLOCKS {
+            let (start, end) = self.common(i, range);
+            if start < end {
+                let addr = start + ((u128::from(end - start) * part) >> 32) as u64;
+                self.count(addr, hit(addr));
+            }
+        }
+    }
+
+    /// Checks that nobody made of a block, up to `checks` of this aggregation, found nothing.
+    pub(super) fn fill(&mut self, range: AddrRange, checks: u32) {
+        let checks = u8::try_from(checks).unwrap_or(u8::MAX);
+        for i in 0..BLOCKS {
+            let (start, end) = self.common(i, range);
+            if start < end {
+                self.now_checks[i] = self.now_checks[i].max(checks);
+            }
+        }
+    }
+
+    /// Where block `i` and the range overlap; nowhere, if the second is not above the first.
+    fn common(&self, i: usize, range: AddrRange) -> (u64, u64) {
+        let start = self.start_of(i);
+        (start.max(range.start()), start.saturating_add(self.block()).min(range.end()))
+    }
+
     /// This aggregation's, in [`UNIT`]s.
     pub(super) fn now(&self) -> Sums {
         Sums::new(|i| (u32::from(self.now_hits[i]) * UNIT, u32::from(self.now_checks[i]) * UNIT))

@@ -221,8 +221,11 @@ impl Adjuster for Adaptive {
         let size_limit = limits::size_limit(attrs, targets);
         for (t, side) in targets.iter_mut().zip(&mut self.sides) {
             self.cuts.clear();
-            for (i, (r, e)) in t.regions.iter().zip(&side.evidence).enumerate() {
-                if r.sees.checkable() {
+            for (i, (r, e)) in t.regions.iter().zip(&mut side.evidence).enumerate() {
+                if r.sees == Sees::Reports {
+                    e.bins.fill(r.range(), r.nr_samples);
+                }
+                if r.sees != Sees::Nothing {
                     segment::cuts(i, r.range(), &e.bins, r.extent.bytes(), &mut self.cuts);
                 }
             }
@@ -233,9 +236,10 @@ impl Adjuster for Adaptive {
                 picture::mark_fresh(t, side, &self.cuts, self.least);
             }
             for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
-                // In attributes-only mode nothing but bins counts.
+                // In attributes-only mode nothing but bins counts; where reports say all, they know more than a sample a window.
+                let by_bins = probes_only || r.sees == Sees::Reports;
                 let counts =
-                    if probes_only { e.bins.total_now() } else { Tally { hits: r.nr_accesses, checks: r.nr_samples } };
+                    if by_bins { e.bins.total_now() } else { Tally { hits: r.nr_accesses, checks: r.nr_samples } };
                 self.thrift.surprises += usize::from(!picture::learn(r, e, counts, self.unsettled));
             }
             let limit = limits::of_target(size_limit, attrs, t);
@@ -259,8 +263,14 @@ impl Adjuster for Adaptive {
         self.stale = true;
     }
 
-    fn hint(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
+    fn hint(&mut self, target: TargetId, index: usize, region: &Region, reported: &[Interval]) {
         self.hulls.add(target, region, reported);
+        if region.sees == Sees::Reports {
+            let side = self.sides.binary_search_by_key(&target, |s| s.id).ok().and_then(|at| self.sides.get_mut(at));
+            if let Some(e) = side.and_then(|side| side.evidence.get_mut(index)) {
+                report::learn(&mut e.bins, region, reported);
+            }
+        }
     }
 
     fn reset_and_split(&mut self, attrs: &Attrs, targets: &mut [Target], _: &mut Rng) {

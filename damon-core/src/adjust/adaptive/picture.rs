@@ -24,7 +24,12 @@ pub(super) fn mark_fresh(t: &mut Target, side: &mut Side, cuts: &[Cut], least: u
             e.bins.clip(r.range());
             e.fresh = true;
             let now = e.bins.total_now();
-            (r.nr_accesses, r.nr_samples) = (now.hits, now.checks);
+            if r.sees == Sees::Reports {
+                // A window is one sample, however many blocks were looked up in it.
+                r.nr_accesses = (now.hits * r.nr_samples + now.checks / 2) / now.checks.max(1);
+            } else {
+                (r.nr_accesses, r.nr_samples) = (now.hits, now.checks);
+            }
             r.nr_writes = r.nr_writes.min(r.nr_accesses);
         }
         made += pieces;

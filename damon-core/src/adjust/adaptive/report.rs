@@ -1,14 +1,16 @@
 //! Cuts where reports say so: they know exact addresses, so nothing has to be searched for.
 //!
-//! Where reports lie in less than half of a region it is cut at their edges. Where they are the only source, and a region was reported in
-//! part only, it is halved: no check would show where the parts are, and merging undoes it if there are none.
+//! Where reports lie in less than half of a region it is cut at their edges. Where they are the only source all is known of each window: an
+//! address of each block is looked up in them as if it had been checked, and regions are cut as everywhere else.
 
 use alloc::vec::Vec;
 
 use super::belief::Belief;
+use super::bins::{BLOCKS, Bins};
 use super::evidence::Side;
-use crate::addr::align_down;
 use crate::adjust::hulls::Hulls;
+use crate::region::Region;
+use crate::report::Interval;
 use crate::sight::Sees;
 use crate::target::{Cut, Target};
 
@@ -20,16 +22,30 @@ pub(super) fn cuts(t: &Target, hulls: &Hulls, unit: u64, room: &mut usize, cuts:
             return;
         }
         let before = cuts.len();
-        let at = align_down(r.start + r.size() / 2, unit);
-        if !hulls.cut(t.id(), index, r, unit, cuts)
-            && r.sees == Sees::Reports
-            && (1..r.nr_samples).contains(&r.nr_accesses)
-            && r.start < at
-        {
-            cuts.push(Cut { index, at });
+        hulls.cut(t.id(), index, r, unit, cuts);
+        if r.sees == Sees::Reports && !is_spot(r, &cuts[before..]) {
+            cuts.truncate(before);
         }
         *room -= cuts.len() - before;
     }
+}
+
+/// Do the cuts set apart less than a block of the region? What is larger the blocks show, without forgetting what is believed.
+fn is_spot(r: &Region, cuts: &[Cut]) -> bool {
+    let size = match cuts {
+        [only] => (only.at - r.start).min(r.end - only.at),
+        [first, last] => last.at - first.at,
+        _ => return false,
+    };
+    size < r.size() / BLOCKS as u64
+}
+
+/// Looks up an address of each block of a region in what was reported of it in a window: another one in each.
+pub(super) fn learn(bins: &mut Bins, r: &Region, reported: &[Interval]) {
+    bins.sweep(r.range(), r.nr_samples, |addr| {
+        let after = reported.partition_point(|i| i.start <= addr);
+        after.checked_sub(1).and_then(|i| reported.get(i)).is_some_and(|i| addr < i.end)
+    });
 }
 
 /// Forgets what was believed of the pieces that these cuts made.

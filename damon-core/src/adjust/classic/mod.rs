@@ -94,7 +94,7 @@ impl Adjuster for Classic {
         counted
     }
 
-    fn hint(&mut self, target: TargetId, region: &Region, reported: &[Interval]) {
+    fn hint(&mut self, target: TargetId, _: usize, region: &Region, reported: &[Interval]) {
         self.hulls.add(target, region, reported);
     }
 
