@@ -132,14 +132,14 @@ impl Process {
         }
     }
 
-    /// What it runs; `None` if it has ended.
+    /// What it runs; `None` if it has ended, or is ending and has no memory any more.
     ///
     /// # Errors
     /// When `stat` cannot be read.
     pub fn image(&self) -> Result<Option<Image>, FileError> {
         let path = self.path("stat");
         match std::fs::read(&path) {
-            Ok(text) => Ok(parse_stat(&text)),
+            Ok(text) => Ok(parse_stat(&text).filter(|image| image.start_code != 0)),
             Err(e) if is_gone(&e) => Ok(None),
             Err(source) => Err(FileError { what: "read", needs: pagemap::needs(&source), path, source }),
         }
@@ -178,9 +178,9 @@ impl Process {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Image {
-    /// Where its code begins; 0 to who may not trace it.
+    /// Where its code begins: 1 to who may not trace it, 0 where it has no memory any more.
     pub start_code: u64,
-    /// Where its stack began: at random for each exec.
+    /// Where its stack began: at random for each exec. 0 to who may not trace it.
     pub start_stack: u64,
 }
 

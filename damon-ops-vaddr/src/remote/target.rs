@@ -58,6 +58,9 @@ impl Target {
         }
         // A child of vfork has its parent's memory, which lives on when the child runs another program: its image tells.
         let image = self.process.image()?;
+        if image.is_none() {
+            return Ok(Fate::Gone);
+        }
         if image == self.image && self.pagemap.is_alive()? {
             return Ok(Fate::Same);
         }
