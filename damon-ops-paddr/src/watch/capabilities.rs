@@ -76,9 +76,10 @@ impl fmt::Display for Capabilities {
 /// Why accesses to memory made for the test are not seen as they should.
 fn sees_accesses() -> Option<String> {
     let mut last = None;
-    // Somebody else may age pages at the same moment.
-    for _ in 0..3 {
-        match try_accesses() {
+    // Somebody else may age pages at the same moment. An emulated CPU notices that a bit was cleared, and shows accesses, when it
+    // switches to another task, which takes the longer the less of the real one it gets.
+    for wait_ms in [3, 15, 75] {
+        match try_accesses(Duration::from_millis(wait_ms)) {
             Ok(()) => return None,
             Err(why) => last = Some(why),
         }
@@ -89,7 +90,7 @@ fn sees_accesses() -> Option<String> {
 /// Pages of the test: more than the kernel holds back from the LRU lists of each CPU.
 const PAGES: usize = 192;
 
-fn try_accesses() -> Result<(), String> {
+fn try_accesses(wait: Duration) -> Result<(), String> {
     let root = Path::new("/");
     let says = |e: FileError| e.to_string();
     let (mut idle, mut flags) = (PageIdle::open(root).map_err(says)?, KPageFlags::open(root).map_err(says)?);
@@ -120,11 +121,11 @@ fn try_accesses() -> Result<(), String> {
     let mut before = Vec::new();
     idle.set(&heads).map_err(says)?;
     idle.read(&heads, &mut before).map_err(says)?;
+    sleep(wait);
     for &n in listed.iter().step_by(2) {
         black_box(&mut memory)[n * words] += 1;
     }
-    // An emulated CPU shows accesses when it switches to another task at the latest.
-    sleep(Duration::from_millis(3));
+    sleep(wait);
     let mut after = Vec::new();
     idle.read(&heads, &mut after).map_err(says)?;
     let wrong = (0..heads.len()).filter(|&i| !before[i] || after[i] == (i % 2 == 0)).count();

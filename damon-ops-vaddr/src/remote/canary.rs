@@ -117,11 +117,11 @@ impl Round {
 pub(crate) fn self_test(idle: &mut IdlePages, canary: &mut Canary) -> Outcome {
     let fails = |why: String, way_out: &str| Outcome::Fails { why, way_out: way_out.to_owned() };
     let mut last = Round::default();
-    // Somebody else may age pages at the same moment.
-    for _ in 0..4 {
+    // Somebody else may age pages at the same moment. An emulated CPU shows accesses when it switches to another task, which
+    // takes the longer the less of the real one it gets.
+    for wait_ms in [3, 3, 15, 75] {
         let round = canary.arm(idle).and_then(|()| {
-            // An emulated CPU shows accesses when it switches to another task at the latest.
-            std::thread::sleep(Duration::from_millis(3));
+            std::thread::sleep(Duration::from_millis(wait_ms));
             canary.check(idle)
         });
         match round {
