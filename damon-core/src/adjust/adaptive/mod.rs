@@ -278,8 +278,7 @@ impl Adjuster for Adaptive {
         let nr_regions: usize = targets.iter().map(|t| t.regions.len()).sum();
         let mut room = attrs.spec().max_nr_regions.saturating_sub(nr_regions);
         for t in targets {
-            let reports = t.spans.iter().any(|s| s.sees == Sees::Reports);
-            if reports || hulls.any() {
+            if hulls.any() {
                 let mut cuts = core::mem::take(&mut self.cuts);
                 cuts.clear();
                 report::cuts(t, &hulls, t.unit(attrs.spec().granule), &mut room, &mut cuts);
