@@ -63,6 +63,19 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// Begins anew where regions came or went without passing here.
+    pub(super) fn keep_step(&mut self, t: &Target, least: u32) {
+        if self.evidence.len() != t.regions.len() {
+            self.start_anew(t, least);
+        }
+    }
+
+    /// Knows nothing but what the regions' counts say.
+    pub(super) fn start_anew(&mut self, t: &Target, least: u32) {
+        self.evidence.clear();
+        self.evidence.extend(t.regions.iter().map(|r| Evidence::new(r, least)));
+    }
+
     /// Makes all cuts at once. To be called while the regions are whole.
     pub(super) fn cut(&mut self, regions: &[Region], cuts: &[Cut]) {
         let mut end = None;

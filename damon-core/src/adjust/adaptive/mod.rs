@@ -104,11 +104,7 @@ impl Adaptive {
             if self.sides.get(i).is_none_or(|s| s.id != t.id()) {
                 self.sides.insert(i, Side { id: t.id(), evidence: Vec::new() });
             }
-            let side = &mut self.sides[i];
-            if side.evidence.len() != t.regions.len() {
-                side.evidence.clear();
-                side.evidence.extend(t.regions.iter().map(|r| Evidence::new(r, self.least)));
-            }
+            self.sides[i].keep_step(t, self.least);
         }
         self.stale = true;
     }
@@ -122,10 +118,7 @@ impl Adaptive {
             at
         });
         let side = &mut self.sides[at];
-        if side.evidence.len() != t.regions.len() {
-            side.evidence.clear();
-            side.evidence.extend(t.regions.iter().map(|r| Evidence::new(r, least)));
-        }
+        side.keep_step(t, least);
         side
     }
 
@@ -385,9 +378,7 @@ impl Adjuster for Adaptive {
     fn forget(&mut self, target: &mut Target) {
         target.forget();
         let least = self.least;
-        let side = self.side(target);
-        side.evidence.clear();
-        side.evidence.extend(target.regions.iter().map(|r| Evidence::new(r, least)));
+        self.side(target).start_anew(target, least);
         self.suspects.forget(Some(target.id()));
     }
 }
