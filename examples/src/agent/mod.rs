@@ -9,6 +9,7 @@ mod scrape;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -67,6 +68,17 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Runs, and says what went wrong.
+    pub fn main(&self, options: &Options) -> ExitCode {
+        match self.run(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                self.say(&e.to_string());
+                ExitCode::FAILURE
+            }
+        }
+    }
+
     /// Runs until it is asked to stop, or what it watches is gone.
     ///
     /// # Errors

@@ -29,11 +29,5 @@ fn main() -> ExitCode {
             Ok(Plan { attrs, schemes })
         },
     };
-    match agent.run(&Arguments::parse().options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("lru_sort: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    agent.main(&Arguments::parse().options)
 }

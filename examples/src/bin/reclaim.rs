@@ -28,11 +28,5 @@ fn main() -> ExitCode {
             Ok(Plan { attrs, schemes })
         },
     };
-    match agent.run(&Arguments::parse().options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("reclaim: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    agent.main(&Arguments::parse().options)
 }
