@@ -245,7 +245,7 @@ fn collapsing_takes_whole_blocks_even_while_they_are_armed_and_watching_goes_on(
     own.check(&mut window, &Want::new(true, &[])).unwrap();
     // Armed anew, a write in a collapsed block shows, and nothing where nothing was written.
     own.arm(&window).unwrap();
-    memory.words()[((HUGE + 7 * PAGE) / 8) as usize].fetch_add(0, Relaxed);
+    memory.words()[((HUGE + 7 * PAGE) / 8) as usize].store(1, Relaxed);
     own.check(&mut window, &Want::new(true, &[])).unwrap();
     assert_eq!(window.iter().map(|s| s.seen.is_access()).collect::<Vec<_>>(), [false, true, false, false]);
 }
@@ -263,7 +263,7 @@ fn shared_blocks_collapse_too_where_the_kernel_lets_them() {
     assert_eq!((done.size, huge), (2 * HUGE, Some(2 * HUGE)));
     let mut window = [Sample::new(TARGET, memory.range().start()), Sample::new(TARGET, memory.range().start() + HUGE)];
     own.arm(&window).unwrap();
-    memory.words()[3].fetch_add(0, Relaxed);
+    memory.words()[3].store(1, Relaxed);
     own.check(&mut window, &Want::new(true, &[])).unwrap();
     assert_eq!(window.map(|s| s.seen.is_access()), [true, false]);
 }
