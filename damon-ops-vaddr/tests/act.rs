@@ -203,7 +203,10 @@ fn cold_memory_is_no_longer_referenced_and_all_there() {
     let kib = |key| smaps(memory.range().start(), key).trim_end_matches(" kB").parse::<u64>().unwrap();
     assert_eq!(kib("Referenced:"), HUGE >> 10);
     apply(&mut actor, memory.range(), &plain(Action::Cold));
-    assert_eq!((kib("Referenced:"), kib("Rss:")), (0, HUGE >> 10));
+    // Seen on a loaded machine with Linux 6.12: the last pages faulted in, up to the 31 that a CPU keeps before it puts
+    // them on the LRU lists, stay referenced.
+    assert!(kib("Referenced:") <= 31 * PAGE >> 10, "{} of {} KiB", kib("Referenced:"), HUGE >> 10);
+    assert_eq!(kib("Rss:"), HUGE >> 10);
     assert_eq!(actor.verify(TARGET, memory.range(), &plain(Action::Cold)).unwrap(), None);
 }
 
