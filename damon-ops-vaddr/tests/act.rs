@@ -205,7 +205,7 @@ fn cold_memory_is_no_longer_referenced_and_all_there() {
     apply(&mut actor, memory.range(), &plain(Action::Cold));
     // Seen on a loaded machine with Linux 6.12: the last pages faulted in, up to the 31 that a CPU keeps before it puts
     // them on the LRU lists, stay referenced.
-    assert!(kib("Referenced:") <= 31 * PAGE >> 10, "{} of {} KiB", kib("Referenced:"), HUGE >> 10);
+    assert!(kib("Referenced:") <= (31 * PAGE) >> 10, "{} of {} KiB", kib("Referenced:"), HUGE >> 10);
     assert_eq!(kib("Rss:"), HUGE >> 10);
     assert_eq!(actor.verify(TARGET, memory.range(), &plain(Action::Cold)).unwrap(), None);
 }
