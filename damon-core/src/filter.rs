@@ -4,6 +4,8 @@
 
 use alloc::vec::Vec;
 
+use crate::units::NodeId;
+
 /// A property of a page that a backend can test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -26,6 +28,8 @@ pub enum PageFilter {
     },
     /// Not mapped by any process.
     Unmapped,
+    /// In the memory of this node. The kernel has no such filter: there physical addresses tell the node.
+    Node(NodeId),
     /// Something that only the backend understands.
     Custom(u16),
 }

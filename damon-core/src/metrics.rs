@@ -40,6 +40,10 @@ pub enum Metric {
     CpuLoadBp,
     /// Bytes a second between CPUs and memory.
     MemBandwidth,
+    /// Nanoseconds that an access to a node's memory takes now, waiting for its bandwidth included: its loaded latency.
+    NodeLatencyNs(NodeId),
+    /// Used part of a node's bandwidth.
+    NodeBandwidthUsedBp(NodeId),
     /// Something that only the program's [`Metrics`] understand.
     Custom(u16),
 }

@@ -8,6 +8,7 @@
 //! | [`Reclaim`] | page out what nobody uses, before memory is short |
 //! | [`LruSort`] | tell reclaim beforehand what is hot and what is cold |
 //! | [`Stat`] | only watch, for figures |
+//! | [`tier`] | hot memory on fast nodes, cold memory on slow ones |
 //!
 //! Which memory is watched is not part of them: the modules watch all of physical memory, here it is up to the targets.
 //!
@@ -27,6 +28,7 @@ mod lru_sort;
 mod monitoring;
 mod reclaim;
 mod stat;
+pub mod tier;
 
 pub use lru_sort::{LruSort, LruSortError};
 pub use monitoring::Monitoring;
