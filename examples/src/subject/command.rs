@@ -1,7 +1,20 @@
 //! A command that runs while it is watched.
 
+use std::fs::File;
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ExitStatus, Stdio};
+
+/// Where a command's output goes, and where its input comes from.
+#[derive(Debug, Default)]
+pub enum Output {
+    /// They are this program's.
+    #[default]
+    Shared,
+    /// There is none.
+    Nowhere,
+    /// Into a file; there is no input.
+    File(File),
+}
 
 /// A command that was started here. It is ended when this is dropped.
 #[derive(Debug)]
@@ -11,13 +24,20 @@ pub struct Command {
 }
 
 impl Command {
-    /// Starts it; its input and output are this program's.
+    /// Starts it.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(words: &[String]) -> io::Result<Self> {
+    pub fn start(words: &[String], output: Output) -> io::Result<Self> {
         let [program, args @ ..] = words else { return Err(io::Error::other("the command is empty")) };
-        let child = std::process::Command::new(program).args(args).spawn();
+        let mut command = std::process::Command::new(program);
+        command.args(args);
+        match output {
+            Output::Shared => {}
+            Output::Nowhere => drop(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())),
+            Output::File(file) => drop(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file)),
+        }
+        let child = command.spawn();
         let child = child.map_err(|e| io::Error::new(e.kind(), format!("cannot run {program}: {e}")))?;
         Ok(Self { name: program.clone(), child })
     }

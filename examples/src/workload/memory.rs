@@ -42,7 +42,7 @@ impl Memory {
     }
 
     /// Writes to each page, so that there is one.
-    pub(super) fn populate(&self) {
+    pub fn populate(&self) {
         self.words(self.range()).iter().step_by(512).for_each(|word| word.store(1, Ordering::Relaxed));
     }
 }
