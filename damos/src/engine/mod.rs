@@ -144,6 +144,12 @@ impl Schemes {
         self.list.get(scheme).map(|s| s.quota.charged)
     }
 
+    /// What the metrics of a scheme's goals were when the charge window began, in their order: of totals the growth. `None` in it where
+    /// that was not to be known; empty before the first window.
+    pub fn measured(&self, scheme: usize) -> Option<&[Option<u64>]> {
+        self.list.get(scheme).map(|s| s.quota.measured.as_slice())
+    }
+
     /// Is the scheme within its watermarks?
     pub fn is_active(&self, scheme: usize) -> Option<bool> {
         self.list.get(scheme).map(|s| s.active)

@@ -29,6 +29,8 @@ pub(super) struct QuotaState {
     pub(super) portions: Vec<Portion>,
     /// The last readings of goals that are totals.
     totals: Vec<Option<u64>>,
+    /// What each goal's metric was when this window began.
+    pub(super) measured: Vec<Option<u64>>,
     /// What a tuner that learns knows, and all that was charged when it was asked last.
     self_tuning: goal::SelfTuning,
     told: u64,
@@ -107,6 +109,7 @@ impl QuotaState {
 
     fn tune(&mut self, spec: &Quota, stats: &mut Stats, metrics: &mut (impl Metrics + ?Sized)) -> u64 {
         self.totals.resize(spec.goals.len(), None);
+        self.measured.clear();
         let (mut score, mut known) = (0, true);
         for (i, g) in spec.goals.iter().enumerate() {
             let current = match g.metric {
@@ -115,24 +118,22 @@ impl QuotaState {
             };
             let current = match current {
                 Ok(total) if g.metric.is_total() => match self.totals[i].replace(total) {
-                    Some(last) => total.saturating_sub(last),
+                    Some(last) => Some(total.saturating_sub(last)),
                     // There is no growth to judge by yet: as it was in the last window.
-                    None if spec.tuner == Tuner::Temporal && self.effective > 0 => 0,
-                    None => {
-                        known = false;
-                        g.target_value
-                    }
+                    None if spec.tuner == Tuner::Temporal && self.effective > 0 => Some(0),
+                    None => None,
                 },
-                Ok(current) => current,
-                // Not knowing is no licence to do more.
+                Ok(current) => Some(current),
                 Err(_) => {
                     stats.goal_errors += 1;
-                    known = false;
-                    g.target_value
+                    None
                 }
             };
+            known &= current.is_some();
+            self.measured.push(current);
             // The farthest reached goal decides: the least that any of them asks for.
-            score = score.max(goal::score(current, g.target_value));
+            // Not knowing is no licence to do more.
+            score = score.max(goal::score(current.unwrap_or(g.target_value), g.target_value));
         }
         self.tuned_bp = match spec.tuner {
             Tuner::Consist => goal::consist(self.tuned_bp, score),

@@ -205,6 +205,7 @@ fn a_goal_that_cannot_be_read_is_no_licence_to_do_more() {
     let mut size = |ms, load: Option<u64>| {
         let mut metrics = MetricsFn(|m| load.ok_or(damon_core::MetricError::new(m, "the test says so")));
         let _ = schemes.apply(at(ms), true, &mut monitor, &mut Actor::default(), &mut metrics);
+        assert_eq!(schemes.measured(0), Some([load].as_slice()));
         schemes.effective_quota(0).unwrap_or_default().0
     };
     let grown: Vec<_> = (0..14).map(|i| size(i * 1_000, Some(0))).collect();
