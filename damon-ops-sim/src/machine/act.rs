@@ -13,6 +13,7 @@ use crate::memory::Mapping;
 fn pass(req: &Request<'_>, mappings: &[Mapping], e: &Extent) -> bool {
     passes(req.filters, |page| match page {
         PageFilter::Active => e.active,
+        PageFilter::Node(node) => e.node == node,
         PageFilter::HugepageSize { min, max } => {
             let block = mappings.get(e.mapping).map_or(PAGE, |m| m.block.max(PAGE).next_power_of_two());
             (min..=max).contains(&block)

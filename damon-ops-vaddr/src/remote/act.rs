@@ -61,7 +61,7 @@ impl From<Unsupported> for RemoteActError {
 /// | migrate_hot, migrate_cold | `move_pages`' query: on one of the destinations |
 /// | others | nobody can tell |
 ///
-/// Filters are answered from `kpageflags` and its kin: as root. The mappings of a process are read once per application.
+/// Filters are answered from `kpageflags` and its kin: as root; on which node a page lies, by `move_pages`. The mappings of a process are read once per application.
 /// An unmapped hole in a range is passed over: it counts neither as passed nor as an error. With filters so is what is not
 /// in memory, except for willneed.
 #[derive(Debug)]
@@ -184,17 +184,21 @@ impl RemoteActor {
         if migrates || !(req.filters.is_empty() || action == Action::Willneed) {
             parts = resident.as_ref().map_or_else(|| parts.clone(), |resident| inhabited(resident, &parts, *page));
         }
+        let Some((by_node, filters)) = act::by_node(req.filters) else { return Err(node_lines(action).into()) };
+        if !by_node.is_empty() {
+            parts = act::on_nodes(process.pidfd(), &parts, by_node, *page)?;
+        }
         if migrates {
             let mut runs = Vec::new();
             for &part in &parts {
-                out.passed += selector.movable(pagemap, part, req.filters, &mut runs)?;
+                out.passed += selector.movable(pagemap, part, filters, &mut runs)?;
             }
             out.done = act::migrate(process.pidfd(), &runs, req.dests, *shared_pages);
             return Ok(());
         }
         let mut passing = Vec::new();
         for &part in &parts {
-            selector.passing(pagemap, part, req.filters, &mut passing)?;
+            selector.passing(pagemap, part, filters, &mut passing)?;
         }
         out.passed = size(&passing);
         match action {
@@ -236,7 +240,8 @@ impl ApplyOps for RemoteActor {
         if migrates && req.dests.iter().all(|dest| dest.weight == 0) {
             return refused("a migration takes a destination with a weight above 0");
         }
-        self.selector.supports(req.filters).or_else(|e| refused(e.way_out()))
+        let Some((_, filters)) = act::by_node(req.filters) else { return Err(node_lines(req.action)) };
+        self.selector.supports(filters).or_else(|e| refused(e.way_out()))
     }
 
     fn open(&mut self, _: damon_core::Instant) -> Result<(), RemoteActError> {
@@ -260,6 +265,10 @@ impl ApplyOps for RemoteActor {
     fn verify(&mut self, target: TargetId, range: AddrRange, req: &Request<'_>) -> Result<Option<u64>, RemoteActError> {
         self.in_effect(target, range, req)
     }
+}
+
+fn node_lines(action: Action) -> Unsupported {
+    Unsupported::new(action, "lines about nodes come first in a list of filters, and keep pages out: put them so")
 }
 
 /// The whole pages of `range` that the process can access, each with its mapping.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use damon_core::{Action, AddrRange, Filter, PageFilter, Probe, Request};
+use damon_core::{Action, AddrRange, Filter, NodeId, PageFilter, Probe, Request};
 use damon_ops_vaddr::linux::act::Guardrails;
 use damon_ops_vaddr::linux::{PageFilters, Pfn, Process, Whereabouts};
 
@@ -41,6 +41,26 @@ fn anonymous_memory_is_told_from_shared_memory_and_files() {
     // What was never used is no page.
     let untouched = child.untouched(64 * PAGE);
     assert_eq!((passing(&child, untouched, &not), passing(&child, untouched, &[])), (0, 64));
+}
+
+#[test]
+fn what_is_on_a_node_is_told_from_what_is_not() {
+    let _turn = turn();
+    let mut child = Child::new();
+    let range = child.anon(64 * PAGE);
+    let on = |node, matching| Filter { page: PageFilter::Node(NodeId(node)), matching, allow: false };
+    let mut actor = actor_of(&child, Guardrails::default());
+    let mut passed = |filters: &[Filter]| apply(&mut actor, range, &Request::new(Action::Stat, filters, &[])).1 / PAGE;
+    let on_0 = passed(&[on(0, false)]);
+    assert!(on_0 > 0, "the first node has some of it");
+    assert_eq!(passed(&[on(0, true)]), 64 - on_0, "and what it has not is elsewhere");
+    assert_eq!(passed(&[on(u16::MAX, false)]), 0, "there is no such node");
+    if is_root() {
+        let anon = Filter { page: PageFilter::Anon, matching: true, allow: true };
+        assert_eq!(passed(&[on(0, false), anon]), on_0, "the other lines are asked of what is left");
+    }
+    let untouched = child.untouched(64 * PAGE);
+    assert_eq!(apply(&mut actor, untouched, &Request::new(Action::Stat, &[on(0, false)], &[])).1, 0);
 }
 
 #[test]

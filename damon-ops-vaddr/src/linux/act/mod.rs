@@ -17,6 +17,7 @@ mod advise;
 mod error;
 mod guard;
 mod migrate;
+mod place;
 mod prio;
 mod select;
 
@@ -24,6 +25,7 @@ pub use advise::advise;
 pub use error::ProcessError;
 pub use guard::{Guard, Guardrails, LeftAlone, parse_cgroup};
 pub use migrate::{Run, migrate, nodes_of};
+pub use place::{by_node, on_nodes};
 pub use select::Selector;
 pub(crate) use select::whole_pages;
 
