@@ -5,14 +5,16 @@
 use core::time::Duration;
 
 use damon_core::control::priority::{self, Histogram, Standing};
-use damon_core::{Action, AddrRange, Applied, ApplyOps, Attrs, Editor, Instant, Metrics, Monitor, Region, TargetId};
+use damon_core::{
+    Action, AddrRange, Applied, ApplyOps, Attrs, Bp, Editor, Instant, Metrics, Monitor, Region, TargetId,
+};
 
 use super::eligible::Eligible;
 use super::filter::{self, Verdict};
 use super::share::Portion;
 use super::{Outcome, Running, Schemes, Tried, own_interval};
-use crate::scheme::Counts;
 use crate::scheme::pattern::Bounds;
+use crate::scheme::{Counts, Freq};
 
 /// What a pass through a snapshot is about.
 pub(super) struct Pass<'a, A: ApplyOps + ?Sized> {
@@ -84,7 +86,9 @@ impl Schemes {
             s.running.look_back(now, &s.bounds, targets, monitor);
             let goals = &s.running.scheme.quota.goals;
             let metrics = &mut Eligible::new(goals, &s.bounds, monitor, actor, metrics);
-            s.running.prepare(now, &s.bounds, targets, monitor, metrics, histogram);
+            s.running.start_window(now, monitor, metrics);
+            s.running.locate(now, &s.bounds, targets, monitor, actor);
+            s.running.prepare(now, &s.bounds, targets, monitor, histogram);
         }
         let mut pass = Pass {
             size_limit: monitor.region_size_limit(),
@@ -138,22 +142,27 @@ impl Running {
         self.scheme.max_nr_snapshots.is_some_and(|max| max <= self.stats.nr_snapshots)
     }
 
-    /// Starts a charge window where one is due, and finds from which score on it serves.
+    /// Starts a charge window where one is due.
+    fn start_window(&mut self, now: Instant, monitor: &Monitor, metrics: &mut (impl Metrics + ?Sized)) {
+        if self.quota.is_set(&self.scheme.quota) {
+            let granule = monitor.attrs().spec().granule;
+            self.quota.start_window(now, &self.scheme.quota, granule, &mut self.stats, metrics);
+        }
+    }
+
+    /// Finds from which score on it serves.
     fn prepare(
         &mut self,
         now: Instant,
         bounds: &Bounds,
         targets: &[TargetId],
         monitor: &mut Monitor,
-        metrics: &mut (impl Metrics + ?Sized),
         histogram: &mut Histogram,
     ) {
         if !self.quota.is_set(&self.scheme.quota) {
             return;
         }
         let attrs = monitor.attrs().clone();
-        let granule = attrs.spec().granule;
-        self.quota.start_window(now, &self.scheme.quota, granule, &mut self.stats, metrics);
         self.divide(now, bounds, targets, monitor, histogram);
         histogram.clear();
         for &target in targets {
@@ -164,11 +173,15 @@ impl Running {
 
     /// How much the region, with the count `n`, deserves the action.
     pub(super) fn score(&self, r: &Region, n: u32, attrs: &Attrs, largest: u64) -> u32 {
+        let (nr_accesses, samples) = match (&self.scheme.pattern.freq, r.rate()) {
+            (Freq::Rate(_), Some(rate)) => (rate.0, Bp::WHOLE.0),
+            _ => (n, attrs.samples_per_aggregation()),
+        };
         let standing = Standing {
             size: r.size(),
             largest,
-            nr_accesses: n,
-            samples: attrs.samples_per_aggregation(),
+            nr_accesses,
+            samples,
             age_secs: r.age_time(attrs.aggregation()).as_secs(),
         };
         let hot = priority::hot_score(&standing, self.scheme.quota.weights);
@@ -266,7 +279,8 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             return;
         }
         let Some(r) = editor.regions().get(i) else { return };
-        if !served && bounds.hold(r, n) && self.deserves(s, target, r, n) {
+        let placed = s.is_placed() && s.eligible(target, r.range()) == 0;
+        if !served && !placed && bounds.hold(r, n) && self.deserves(s, target, r, n) {
             if s.is_blind(r.sees()) {
                 s.stats.sz_blind += r.size();
             } else if s.spares(target, i, self.now, editor) {
@@ -309,7 +323,8 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             self.actor.apply(target, range, &s.scheme.request(verdict == Verdict::Allowed))
         };
         s.quota.charge(target, range.size(), size, took, &s.scheme.quota);
-        if self.in_line && s.quota.is_full_for(target, &s.scheme.quota, granule) {
+        // What was moved is not to be moved again: there is no need to go on where this stopped.
+        if self.in_line && !s.is_placed() && s.quota.is_full_for(target, &s.scheme.quota, granule) {
             s.quota.stop_at(target, Some(range.end()));
         }
         s.stats.nr_tried += 1;

@@ -93,7 +93,7 @@ impl Running {
         }
         for &target in targets {
             let Some(editor) = monitor.edit(target) else { continue };
-            for r in editor.regions().iter().filter(|r| !bounds.nr_accesses.contains(&bounds.count(&editor, r))) {
+            for r in editor.regions().iter().filter(|r| !bounds.hold_often(r, bounds.count(&editor, r))) {
                 self.stats.sz_came_back += self.guard.came_back(target, r.range(), now, soon);
             }
         }

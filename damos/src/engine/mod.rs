@@ -8,6 +8,7 @@ mod error;
 mod filter;
 mod first;
 mod guard;
+mod place;
 mod quota;
 mod share;
 mod stats;
@@ -22,6 +23,7 @@ use damon_core::{Action, AddrRange, ApplyOps, Instant, Request, Sees, TargetId, 
 
 use crate::scheme::{CoreFilterKind, Scheme};
 use guard::Guard;
+use place::Places;
 use quota::QuotaState;
 
 pub use error::SchemeError;
@@ -43,6 +45,7 @@ struct Running {
     quota: QuotaState,
     stats: Stats,
     guard: Guard,
+    places: Places,
     /// Within its watermarks.
     active: bool,
     /// When they are looked at next.
@@ -150,6 +153,12 @@ impl Schemes {
         self.list.get(scheme).map(|s| s.quota.measured.as_slice())
     }
 
+    /// How much memory the last application found that the scheme is about and that lies where it may be taken from, up to about
+    /// its quota's size and whatever its goals allow. `None` for schemes whose filters tell no nodes.
+    pub fn eligible(&self, scheme: usize) -> Option<u64> {
+        self.list.get(scheme).filter(|s| s.is_placed()).map(|s| s.places.eligible)
+    }
+
     /// Is the scheme within its watermarks?
     pub fn is_active(&self, scheme: usize) -> Option<bool> {
         self.list.get(scheme).map(|s| s.active)
@@ -168,6 +177,7 @@ impl Running {
             quota: QuotaState::default(),
             stats: Stats::default(),
             guard: Guard::default(),
+            places: Places::default(),
             // Watermarks are looked at before anything is applied.
             active: true,
             look_at: Instant::ZERO,

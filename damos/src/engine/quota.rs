@@ -138,6 +138,7 @@ impl QuotaState {
         self.tuned_bp = match spec.tuner {
             Tuner::Consist => goal::consist(self.tuned_bp, score),
             Tuner::Temporal => goal::temporal(score, spec.size),
+            Tuner::Exact { whole } => goal::exact(score, spec.goals.first().map_or(0, |g| g.target_value), whole),
             Tuner::SelfTuning => {
                 let charged = self.total.size - core::mem::replace(&mut self.told, self.total.size);
                 self.self_tuning.next_size(known.then_some(score), charged, spec.size).saturating_mul(10_000)

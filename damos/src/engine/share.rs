@@ -110,8 +110,9 @@ impl Running {
             if fits && filter::judge(&self.scheme, target, i, &mut editor) != Verdict::Out {
                 // It may have been cut.
                 if let Some(r) = editor.regions().get(i) {
-                    histogram.add(self.score(r, n, attrs, largest), r.size());
-                    size += r.size();
+                    let eligible = self.eligible(target, r.range());
+                    histogram.add(self.score(r, n, attrs, largest), eligible);
+                    size += eligible;
                 }
             }
             i += 1;

@@ -3,7 +3,7 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use damon_core::{Attrs, Editor, Region, View};
+use damon_core::{Attrs, Bp, Editor, Region, View};
 
 /// Regions whose size, access frequency and age are all within these bounds. The default is all of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub enum Freq {
     Samples(RangeInclusive<u32>),
     /// The same in percent of all samples.
     Percent(RangeInclusive<u32>),
+    /// By the rate itself, which may rest on more samples than those of one aggregation and is finer then.
+    Rate(RangeInclusive<Bp>),
 }
 
 impl Freq {
@@ -69,6 +71,8 @@ impl Age {
 pub(crate) struct Bounds {
     pub(crate) size: RangeInclusive<u64>,
     pub(crate) nr_accesses: RangeInclusive<u32>,
+    /// Holds instead of the count.
+    pub(crate) rate: Option<RangeInclusive<Bp>>,
     pub(crate) counts: Counts,
     pub(crate) age: RangeInclusive<u32>,
 }
@@ -90,9 +94,17 @@ impl Bounds {
         }
     }
 
+    /// Is a region with the count `n` accessed as often as they say?
+    pub(crate) fn hold_often(&self, r: &Region, n: u32) -> bool {
+        match &self.rate {
+            Some(range) => r.rate().is_some_and(|rate| range.contains(&rate)),
+            None => self.nr_accesses.contains(&n),
+        }
+    }
+
     /// Is a region with the count `n` within them?
     pub(crate) fn hold(&self, r: &Region, n: u32) -> bool {
-        self.nr_accesses.contains(&n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
+        self.hold_often(r, n) && self.age.contains(&r.age()) && self.size.contains(&r.size())
     }
 }
 
@@ -101,6 +113,7 @@ impl AccessPattern {
     pub(crate) fn includes_idle(&self) -> bool {
         match &self.freq {
             Freq::Samples(range) | Freq::Percent(range) => range.contains(&0),
+            Freq::Rate(range) => range.contains(&Bp(0)),
         }
     }
 
@@ -114,6 +127,11 @@ impl AccessPattern {
                 let at_most = u64::from(*range.end()) * samples / 100;
                 saturating(at_least.into())..=saturating(at_most.into())
             }
+            Freq::Rate(_) => 0..=u32::MAX,
+        };
+        let rate = match &self.freq {
+            Freq::Rate(range) => Some(range.clone()),
+            _ => None,
         };
         let aggregation = attrs.aggregation().as_micros().max(1);
         let age = match &self.age {
@@ -122,7 +140,7 @@ impl AccessPattern {
                 saturating(range.start().as_micros() / aggregation)..=saturating(range.end().as_micros() / aggregation)
             }
         };
-        Bounds { size: self.size.clone(), nr_accesses, counts: self.counts, age }
+        Bounds { size: self.size.clone(), nr_accesses, rate, counts: self.counts, age }
     }
 }
 

@@ -69,4 +69,10 @@ pub enum Tuner {
     /// What a byte does to the goals is learned, and the size that reaches them is taken, from an unknown start in about 8
     /// windows: [`SelfTuning`](damon_core::control::goal::SelfTuning). The kernel has none like it.
     SelfTuning,
+    /// Just what is missing, for a first goal that is a part of so many addresses, as a node's free or used memory is:
+    /// [`exact`](damon_core::control::goal::exact). Other goals take from it as they come near. The kernel has none like it.
+    Exact {
+        /// So many addresses are all of it: a node's bytes.
+        whole: u64,
+    },
 }

@@ -4,6 +4,7 @@ mod after;
 mod behaviour;
 mod fairness;
 mod first;
+mod places;
 mod properties;
 mod sight;
 mod support;

@@ -31,6 +31,22 @@ pub fn temporal(score: u64, size_limit: u64) -> u64 {
     }
 }
 
+/// What is missing, where the goal is a part of `whole` addresses (`target_bp`), and each that is worked on brings it nearer by
+/// itself: migrating to a node fills it by as much. In ten-thousandths of an address. No counterpart.
+///
+/// ```
+/// use damon_core::control::goal::{exact, score};
+/// // 0.5% of 1 GiB shall be free, and 0.2% is.
+/// let missing = exact(score(20, 50), 50, 1 << 30) / 10_000;
+/// assert_eq!(missing, (1 << 30) * 3 / 1_000);
+/// assert_eq!(exact(score(60, 50), 50, 1 << 30), 0);
+/// ```
+pub fn exact(score: u64, target_bp: u64, whole: u64) -> u64 {
+    let missing = feed_loop::GOAL.saturating_sub(score);
+    let size = u128::from(whole) * u128::from(target_bp.min(feed_loop::GOAL)) * u128::from(missing);
+    u64::try_from(size / u128::from(feed_loop::GOAL)).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

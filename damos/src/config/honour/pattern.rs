@@ -79,6 +79,10 @@ pub(super) fn write(pattern: &AccessPattern, at: &At, judge: &mut Judge<'_>) -> 
         nr_accesses: match &pattern.freq {
             Freq::Samples(range) => min_max(range, |n| FreqBound::Samples(unbound(*n))),
             Freq::Percent(range) => min_max(range, |n| FreqBound::Percent(Percent::new(unbound(*n)))),
+            Freq::Rate(range) => {
+                judge.refuse(&at.key("nr_accesses"), Why::NotSupported("documents have counts and whole percents"));
+                min_max(range, |bp| FreqBound::Percent(Percent::new(u64::from(bp.0 / 100))))
+            }
         },
         age: match &pattern.age {
             Age::Aggregations(range) => min_max(range, |n| AgeBound::Aggregations(unbound(*n))),

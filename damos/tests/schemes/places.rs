@@ -1,0 +1,98 @@
+//! Schemes about memory on a node: what is elsewhere takes nothing of a quota.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use damon_core::{
+    Action, AddrRange, Applied, ApplyOps, Dest, Filter, Instant, Metric, MetricsFn, NodeId, PageFilter, Request,
+    TargetId, Unsupported, passes,
+};
+use damos::engine::Schemes;
+use damos::scheme::{Goal, Quota, Scheme, Tuner};
+
+use super::support::*;
+
+/// Two nodes of memory: these granules are on node 1, all others on node 0.
+struct Nodes {
+    on_1: BTreeSet<u64>,
+    tells: bool,
+}
+
+impl ApplyOps for Nodes {
+    type Error = Infallible;
+    fn supports(&self, _: Option<TargetId>, _: &Request<'_>) -> Result<(), Unsupported> {
+        Ok(())
+    }
+    fn apply(&mut self, _: TargetId, range: AddrRange, req: &Request<'_>) -> Applied<Infallible> {
+        let (mut passed, mut size) = (0, 0);
+        for page in range.start() / GRANULE..range.end() / GRANULE {
+            let node = u16::from(self.on_1.contains(&page));
+            if passes(req.filters, |f| self.tells && f == PageFilter::Node(NodeId(node))) {
+                passed += GRANULE;
+                size += GRANULE;
+                if req.action == Action::MigrateHot {
+                    self.on_1.remove(&page);
+                }
+            }
+        }
+        Applied { size, filter_passed: passed, took: MS, error: None }
+    }
+}
+
+/// The hottest 1,000 granules are on node 0 already, the next 1,000 are not.
+const PICTURE: [(u64, u64, u64, u64); 3] = [(0, 1_000, 20, 9), (1_000, 2_000, 10, 9), (2_000, 3_000, 0, 9)];
+
+fn promotes(quota: u64) -> Scheme {
+    let from = Filter { page: PageFilter::Node(NodeId(1)), matching: false, allow: false };
+    Scheme {
+        dests: vec![Dest { node: NodeId(0), weight: 1 }],
+        filters: vec![from],
+        quota: Quota {
+            size: quota * GRANULE,
+            weights: damon_core::control::priority::Weights { size: 0, nr_accesses: 1, age: 0 },
+            ..Quota::default()
+        },
+        ..Scheme::new(Action::MigrateHot)
+    }
+}
+
+#[test]
+fn a_quota_goes_to_the_hottest_memory_that_is_not_there_yet() {
+    let mut monitor = finished(&PICTURE);
+    let mut nodes = Nodes { on_1: (1_000..3_000).collect(), tells: true };
+    let mut schemes = Schemes::new(&monitor.view(), &nodes, vec![promotes(100)]).expect("a valid scheme");
+    for second in 0..5 {
+        let _ = schemes.apply(Instant::ZERO + MS * 1_000 * second, true, &mut monitor, &mut nodes, &mut ());
+        assert_eq!(nodes.on_1.len() as u64, 2_000 - 100 * u64::from(second + 1), "each window does all it may");
+    }
+    assert!(nodes.on_1.range(..1_500).next().is_none(), "the hottest went first");
+    assert!(schemes.eligible(0) >= Some(100 * GRANULE), "there is more to do: {:?}", schemes.eligible(0));
+}
+
+#[test]
+fn who_cannot_tell_nodes_has_nothing_moved() {
+    let mut monitor = finished(&PICTURE);
+    let mut nodes = Nodes { on_1: (1_000..3_000).collect(), tells: false };
+    let mut schemes = Schemes::new(&monitor.view(), &nodes, vec![promotes(100)]).expect("a valid scheme");
+    let _ = schemes.apply(Instant::ZERO, true, &mut monitor, &mut nodes, &mut ());
+    assert_eq!((nodes.on_1.len(), schemes.eligible(0)), (2_000, Some(0)));
+}
+
+#[test]
+fn just_what_a_goal_misses_is_moved() {
+    // Node 0 has 10,000 granules, of which 97% are used: 99% shall be.
+    let mut monitor = finished(&PICTURE);
+    let mut nodes = Nodes { on_1: (1_000..3_000).collect(), tells: true };
+    let mut scheme = promotes(10_000);
+    scheme.quota.goals = vec![Goal::new(Metric::NodeMemUsedBp(NodeId(0)), 9_900)];
+    scheme.quota.tuner = Tuner::Exact { whole: 10_000 * GRANULE };
+    let mut schemes = Schemes::new(&monitor.view(), &nodes, vec![scheme]).expect("a valid scheme");
+    let mut metrics = MetricsFn(|_| Ok(9_700));
+    let _ = schemes.apply(Instant::ZERO, true, &mut monitor, &mut nodes, &mut metrics);
+    // Scores are whole points: 9,797 of 10,000.
+    assert!((195..=202).contains(&(2_000 - nodes.on_1.len())), "{}", nodes.on_1.len());
+    let mut reached = MetricsFn(|_| Ok(9_901));
+    let before = nodes.on_1.len();
+    let _ = schemes.apply(Instant::ZERO + MS * 1_000, true, &mut monitor, &mut nodes, &mut reached);
+    assert_eq!(nodes.on_1.len(), before);
+}
