@@ -318,14 +318,19 @@ fn with_swap_data_stays_while_threads_write_what_is_paged_out() {
     }
     for shared in [true, false] {
         let (mut own, mut actor, memory) = watched(shared, 2 * HUGE, true);
-        let mut swapped = 0;
-        std::thread::scope(|scope| {
+        let (seen, mut swapped) = (AtomicBool::new(false), 0);
+        let rounds = std::thread::scope(|scope| {
+            // On a busy machine it takes longer until something is paged out between two writes.
             let writer = scope.spawn(|| {
-                (0..50).for_each(|_| {
+                for round in 1.. {
                     memory.pages().for_each(|word| {
                         word.fetch_add(1 << 32, Relaxed);
                     });
-                });
+                    if round == 2_000 || round >= 50 && seen.load(Relaxed) {
+                        return round;
+                    }
+                }
+                unreachable!("it ends at 2,000 rounds")
             });
             while !writer.is_finished() {
                 let mut window: Vec<_> =
@@ -333,12 +338,14 @@ fn with_swap_data_stays_while_threads_write_what_is_paged_out() {
                 own.arm(&window).unwrap();
                 apply(&mut actor, memory.range(), &plain(Action::Pageout));
                 swapped += actor.verify(TARGET, memory.range(), &plain(Action::Pageout)).unwrap().unwrap();
+                seen.store(swapped > 0, Relaxed);
                 own.check(&mut window, &Want::new(true, &[])).unwrap();
             }
+            writer.join().unwrap()
         });
         assert!(swapped > 0, "shared {shared}");
         for (n, word) in memory.pages().enumerate() {
-            assert_eq!(word.load(Relaxed), (50 << 32) + n as u64 + 1, "page {n} shared {shared}");
+            assert_eq!(word.load(Relaxed), (rounds << 32) + n as u64 + 1, "page {n} shared {shared}");
         }
     }
 }

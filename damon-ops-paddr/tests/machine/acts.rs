@@ -249,5 +249,5 @@ fn page_cache_that_nobody_maps_is_reclaimed_from_its_cgroup_only_if_allowed() {
     assert_eq!(size, 0);
     assert!(exact.not_applied().unmapped >= 14 << 20 && untouched >= 15 << 20, "{:?}", exact.not_applied());
     // What is reclaimed for the first frames is taken from the later ones, too.
-    assert!(reclaimed >= 4 << 20 && after + (4 << 20) < before);
+    assert!(reclaimed >= 2 << 20 && after + (4 << 20) < before);
 }
