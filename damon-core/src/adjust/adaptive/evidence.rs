@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::belief::Belief;
 use super::bins::Bins;
 use super::edge::Edge;
+use super::typical::Looks;
 use crate::addr::AddrRange;
 use crate::region::Region;
 use crate::target::{Cut, Target, TargetId, expand};
@@ -16,6 +17,8 @@ pub(super) struct Evidence {
     pub(super) bins: Bins,
     /// Its left boundary.
     pub(super) edge: Edge,
+    /// What second looks came to.
+    pub(super) looks: Looks,
     /// Of the checks of a window, relative to the other regions'.
     pub(super) share: u32,
     /// The block that checks observed, as a power of two, when it was checked last.
@@ -31,7 +34,15 @@ impl Evidence {
             0 => Belief::of(r.last_nr_accesses, r.last_nr_samples),
             n => Belief::of(r.nr_accesses, n),
         };
-        Self { belief, bins: Bins::new(r.range(), least), edge: Edge::default(), share: 0, extent: 0, fresh: false }
+        Self {
+            belief,
+            bins: Bins::new(r.range(), least),
+            edge: Edge::default(),
+            looks: Looks::default(),
+            share: 0,
+            extent: 0,
+            fresh: false,
+        }
     }
 
     /// Cuts it at `at`, of a region from `start` to `end`: evidence and checks go by size.
@@ -50,6 +61,7 @@ impl Evidence {
     pub(super) fn join(&mut self, next: &Self, l: AddrRange, r: AddrRange, least: u32) {
         self.belief.join(&next.belief, l.size(), r.size());
         self.bins = self.bins.joined(&next.bins, AddrRange::ordered(l.start(), r.end()), least);
+        self.looks.join(&next.looks);
         self.share = self.share.saturating_add(next.share);
         self.extent = self.extent.max(next.extent);
     }

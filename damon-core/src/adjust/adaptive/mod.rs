@@ -21,6 +21,7 @@ mod segment;
 mod share;
 mod suspect;
 mod thrift;
+mod typical;
 mod verdict;
 mod window;
 

@@ -4,6 +4,7 @@ use super::belief::Belief;
 use super::bins::{self, Tally};
 use super::edge::Edge;
 use super::evidence::{Evidence, Side};
+use super::typical::Looks;
 use crate::addr::AddrRange;
 use crate::region::Region;
 use crate::sight::Sees;
@@ -23,6 +24,7 @@ pub(super) fn mark_fresh(t: &mut Target, side: &mut Side, cuts: &[Cut], least: u
             }
             e.bins.clip(r.range());
             e.fresh = true;
+            e.looks = Looks::default();
             let now = e.bins.total_now();
             if r.sees == Sees::Reports {
                 // A window is one sample, however many blocks were looked up in it.
@@ -50,6 +52,7 @@ pub(super) fn learn(r: &mut Region, e: &mut Evidence, now: Tally, unsettled: boo
     } else if !e.belief.learn(now.hits, now.checks, r.age) {
         (r.age, r.age_rest_us) = (0, 0);
         e.bins.forget_old();
+        e.looks = Looks::default();
         return false;
     }
     r.age = r.age.saturating_add(1);
@@ -61,7 +64,7 @@ pub(super) fn finish(t: &mut Target, side: &mut Side, least: u32, probes_only: b
     let mut last: Option<(AddrRange, u32, Sees)> = None;
     for (r, e) in t.regions.iter_mut().zip(&mut side.evidence) {
         if !probes_only {
-            r.estimate(e.belief.rate(), e.belief.evidence());
+            r.estimate(e.looks.typical(e.belief.rate()), e.belief.evidence());
         }
         if r.nr_samples > 0 {
             e.extent = r.extent.bytes().trailing_zeros() as u8;

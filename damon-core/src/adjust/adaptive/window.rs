@@ -5,6 +5,7 @@ use super::draw::{self, LEFT, PLAIN, RIGHT, SUSPECT};
 use super::edge::{self, Edge, Move};
 use super::evidence::{Evidence, Side};
 use super::suspect::{self, Suspect, Verdict};
+use super::typical::Looks;
 use super::verdict::Judge;
 use super::{Adaptive, Counted};
 use crate::addr::align_down;
@@ -101,11 +102,21 @@ impl Adaptive {
             }
         }
         let mut left = attrs.spec().max_nr_regions.saturating_sub(targets.iter().map(|t| t.regions.len()).sum());
+        let sides = &mut self.sides;
         self.suspects.list_mut().retain(|s| {
-            if s.verdict() == Verdict::Hot {
+            let verdict = s.verdict();
+            if verdict == Verdict::Open {
+                return true;
+            }
+            if verdict == Verdict::Hot {
                 found.push((s.target, s.addr));
             }
-            s.verdict() == Verdict::Open
+            if let Ok(i) = targets.binary_search_by_key(&s.target, Target::id) {
+                if let Some(e) = region_at(&targets[i], s.addr).and_then(|at| sides.get_mut(i)?.evidence.get_mut(at)) {
+                    e.looks.learn(verdict);
+                }
+            }
+            false
         });
         for &(id, addr) in &found {
             let Ok(i) = targets.binary_search_by_key(&id, Target::id) else { continue };
@@ -147,6 +158,7 @@ impl Adaptive {
         }
         if let Some(e) = side.evidence.get_mut(page) {
             e.belief = Belief::of(3, 3);
+            e.looks = Looks::default();
             let more = (draw::SHARE / 4).saturating_sub(e.share);
             e.share += more;
             if let Some(pool) = self.pools.iter_mut().find(|p| p.targets.contains(&i)) {
