@@ -60,11 +60,12 @@ impl Belief {
         (((u64::from(self.hits) + u64::from(UNIT / 2)) << 16) / u64::from(self.checks + UNIT)) as u32
     }
 
-    /// Is it known, by `checks` checks or more, that the [`cautious_rate`](Self::cautious_rate) is below this?
+    /// Is a check surprising: a hit, where `checks` checks or more say that the [`cautious_rate`](Self::cautious_rate) is below this?
+    /// By one comparison: hits come at random, and a branch for each of these would be guessed wrong too often.
     #[inline]
-    pub(super) fn is_below(&self, rate: u32, checks: u32) -> bool {
+    pub(super) fn is_surprised(&self, hit: bool, rate: u32, checks: u32) -> bool {
         let (hits, of) = (u64::from(self.hits) + u64::from(UNIT / 2), u64::from(self.checks) + u64::from(UNIT));
-        (self.checks >= checks * UNIT) & (hits << 16 < u64::from(rate) * of)
+        hits << 16 < u64::from(hit) * u64::from(self.checks >= checks * UNIT) * u64::from(rate) * of
     }
 
     /// Takes in an aggregation's counts, in checks. False if they cannot be of the same rate: then they are all that is believed.

@@ -12,7 +12,7 @@ use super::suspect::Suspect;
 use crate::ops::Sample;
 use crate::region::Region;
 use crate::rng::Rng;
-use crate::target::Target;
+use crate::target::{Target, TargetId};
 
 /// What a sample is for: any of these, together.
 pub(super) const PLAIN: u8 = 1;
@@ -63,33 +63,66 @@ impl Spread {
     }
 }
 
-/// Where samples go, with their tags.
+/// Where a target's samples go, with their tags.
 struct Drawn<'a> {
+    id: TargetId,
+    /// Where this target's begin.
     first: usize,
+    /// The last one's address and one more: what is not below comes after it.
+    next: u64,
     out: &'a mut Vec<Sample>,
     tags: &'a mut Vec<Tag>,
 }
 
 impl Drawn<'_> {
-    /// Puts it where it belongs: nearly always at the end. One page is sampled once, whatever for.
+    /// Puts it where it belongs: nearly always at the end.
     #[inline]
-    fn push(&mut self, s: Sample, region: usize, of: u8) {
-        let mut at = self.out.len();
-        while at > self.first && self.out[at - 1].addr > s.addr {
-            at -= 1;
+    fn push(&mut self, addr: u64, region: usize, of: u8) {
+        if addr < self.next {
+            return self.insert(addr, region, of);
         }
-        if at > self.first && self.out[at - 1].addr == s.addr {
-            self.tags[at - 1].of |= of;
+        self.next = addr + 1;
+        self.out.push(Sample::new(self.id, addr));
+        self.tags.push(Tag { region: region as u32, of });
+    }
+
+    /// Draws `n` pages of a region, which has as many: one in each of as many equal parts, the last with what is left over.
+    #[inline]
+    fn spread(&mut self, n: u64, r: &Region, shift: u32, region: usize, rng: &mut Rng) {
+        let units = r.size() >> shift;
+        // Most have one or two, and a division takes as long as all else.
+        let part = match n {
+            0 => return,
+            1 => units,
+            2 => units / 2,
+            _ => units / n,
+        };
+        let mut at = r.start;
+        for _ in 1..n {
+            self.push(at + (rng.below(part) << shift), region, PLAIN);
+            at += part << shift;
+        }
+        self.push(at + (rng.below(units - (n - 1) * part) << shift), region, PLAIN);
+    }
+
+    /// Draws a page on each side of the boundary between two regions, of which the second is `region`.
+    fn beside(&mut self, [l, r]: [&Region; 2], reach: u64, shift: u32, region: usize, rng: &mut Rng) {
+        let reach = |r: &Region| reach.min(r.size() >> shift >> 1).max(1);
+        let (left, right) = (rng.below(reach(l)) + 1, rng.below(reach(r)));
+        self.push(r.start - (left << shift), region - 1, LEFT);
+        self.push(r.start + (right << shift), region, RIGHT);
+    }
+
+    /// One page is sampled once, whatever for.
+    #[cold]
+    fn insert(&mut self, addr: u64, region: usize, of: u8) {
+        let at = self.first + self.out[self.first..].partition_point(|s| s.addr < addr);
+        if self.out.get(at).is_some_and(|s| s.addr == addr) {
+            self.tags[at].of |= of;
             return;
         }
-        let tag = Tag { region: region as u32, of };
-        if at == self.out.len() {
-            self.out.push(s);
-            self.tags.push(tag);
-        } else {
-            self.out.insert(at, s);
-            self.tags.insert(at, tag);
-        }
+        self.out.insert(at, Sample::new(self.id, addr));
+        self.tags.insert(at, Tag { region: region as u32, of });
     }
 }
 
@@ -119,7 +152,7 @@ impl Draw<'_> {
 
         for (t, side) in targets.iter().zip(sides) {
             let id = t.id();
-            let mut drawn = Drawn { first: out.len(), out, tags };
+            let mut drawn = Drawn { id, first: out.len(), next: 0, out, tags };
             let mut last: Option<&Region> = None;
             while suspects.next_if(|s| s.target < id).is_some() {}
             for (i, (r, e)) in t.regions.iter().zip(&side.evidence).enumerate() {
@@ -133,32 +166,22 @@ impl Draw<'_> {
                         edge_sum -= whole * whole;
                         if let Some(l) = last.filter(|l| l.end == r.start && edges_left > 0) {
                             edges_left -= 1;
-                            let reach = |r: &Region| e.edge.reach().min(r.size() >> shift >> 1).max(1);
-                            let (left, right) = (rng.below(reach(l)) + 1, rng.below(reach(r)));
-                            drawn.push(Sample::new(id, r.start - (left << shift)), i - 1, LEFT);
-                            drawn.push(Sample::new(id, r.start + (right << shift)), i, RIGHT);
+                            drawn.beside([l, r], e.edge.reach(), shift, i, rng);
                         }
                     }
                 }
                 while let Some(s) = suspects.next_if(|s| s.target == id && s.addr < r.end) {
                     if s.addr >= r.start {
-                        drawn.push(Sample::new(id, s.addr), i, SUSPECT);
+                        drawn.push(s.addr, i, SUSPECT);
                     }
                 }
                 sum += u64::from(e.share) * scale;
-                let n = (sum >> 28).min(r.size() >> shift.max(e.extent.into())).min(left);
+                let n = sum >> 28;
                 sum &= (1 << 28) - 1;
-                left -= n;
-                if n == 1 {
-                    drawn.push(Sample::new(id, r.start + (rng.below(r.size() >> shift) << shift)), i, PLAIN);
-                } else if n > 1 {
-                    // One in each of as many equal parts; the last has what is left over.
-                    let (units, part) = (r.size() >> shift, (r.size() >> shift) / n);
-                    for k in 0..n {
-                        let size = if k + 1 < n { part } else { units - k * part };
-                        let at = k * part + rng.below(size);
-                        drawn.push(Sample::new(id, r.start + (at << shift)), i, PLAIN);
-                    }
+                if n > 0 {
+                    let n = n.min(r.size() >> shift.max(e.extent.into())).min(left);
+                    left -= n;
+                    drawn.spread(n, r, shift, i, rng);
                 }
                 last = Some(r);
             }

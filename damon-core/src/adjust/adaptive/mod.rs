@@ -194,11 +194,14 @@ impl Adjuster for Adaptive {
             return counted;
         }
         self.found.clear();
-        let (mut first, mut runs) = (0, samples.chunk_by(|a, b| a.target == b.target).peekable());
+        let mut first = 0;
         for (i, t) in targets.iter_mut().enumerate() {
-            let Some(run) = runs.next_if(|run| run.first().is_some_and(|s| s.target == t.id())) else { continue };
-            self.count_run(t, i, run, first, judge, &mut counted);
-            first += run.len();
+            let rest = &samples[first..];
+            let from = rest.partition_point(|s| s.target < t.id());
+            let run = &rest[from..];
+            let run = &run[..run.partition_point(|s| s.target == t.id())];
+            self.count_run(t, i, run, first + from, judge, &mut counted);
+            first += from + run.len();
         }
         self.judge(attrs, targets, budget);
         self.extent = self.extent.max(counted.extent);

@@ -100,9 +100,10 @@ impl Suspects {
         }
     }
 
-    /// Those of a target, where they begin in the list.
-    pub(super) fn of(&self, target: TargetId) -> usize {
-        self.list.partition_point(|s| s.target < target)
+    /// Those of a target and of all after it.
+    pub(super) fn from(&mut self, target: TargetId) -> &mut [Suspect] {
+        let at = self.list.partition_point(|s| s.target < target);
+        self.list.get_mut(at..).unwrap_or_default()
     }
 
     /// Drops those of a target, or of all.

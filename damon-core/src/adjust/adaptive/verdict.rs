@@ -9,7 +9,7 @@ use crate::ops::Sample;
 use crate::sight::Seen;
 
 /// How samples are read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judge {
     Accesses,
     Probes { weights: [u32; MAX_PROBES], sum: u64 },

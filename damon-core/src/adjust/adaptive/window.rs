@@ -1,7 +1,10 @@
 //! Takes in what a window's samples say: counts, boundaries, suspects.
 
+use alloc::vec::Vec;
+use core::ops::Range;
+
 use super::belief::Belief;
-use super::draw::{self, LEFT, PLAIN, RIGHT, SUSPECT};
+use super::draw::{self, LEFT, PLAIN, RIGHT, SUSPECT, Tag};
 use super::edge::{self, Edge, Move};
 use super::evidence::{Evidence, Side};
 use super::suspect::{self, Suspect, Verdict};
@@ -17,6 +20,9 @@ use crate::target::{Cut, Target};
 
 impl Adaptive {
     /// Takes in one run of samples, all of a target.
+    ///
+    /// The loop is what a check costs, so it keeps to what nearly every sample needs: most monitors have no probes, and
+    /// what looks at boundaries and suspects is called where it is.
     pub(super) fn count_run(
         &mut self,
         t: &mut Target,
@@ -26,68 +32,73 @@ impl Adaptive {
         judge: Judge,
         counted: &mut Counted,
     ) {
+        let tags = first..first + run.len();
+        if judge == Judge::Accesses && t.probe_hits.is_empty() {
+            self.count_samples::<false>(t, i, run, tags, judge, counted);
+        } else {
+            self.count_samples::<true>(t, i, run, tags, judge, counted);
+        }
         let Some(side) = self.sides.get_mut(i) else { return };
-        let tags = self.tags.get(first..first + run.len()).unwrap_or_default();
-        let mut suspect = self.suspects.of(t.id());
-        let mut last: Option<(u32, Sample)> = None;
-        self.looked_at.clear();
+        for &i in &self.looked_at {
+            // A step of a page is a boundary that is being found; a longer one may be a boundary that moves.
+            self.thrift.surprises += usize::from(decide_edge(t, side, i as usize, self.least) > 1);
+        }
+    }
+
+    fn count_samples<const PROBES: bool>(
+        &mut self,
+        t: &mut Target,
+        i: usize,
+        run: &[Sample],
+        tags: Range<usize>,
+        judge: Judge,
+        counted: &mut Counted,
+    ) {
+        let Some(side) = self.sides.get_mut(i) else { return };
+        let tags = self.tags.get(tags).unwrap_or_default();
+        let mut others = Others { suspects: self.suspects.from(t.id()), looked_at: &mut self.looked_at };
+        others.looked_at.clear();
+        let (mut accessed, mut unknown, mut most) = (0, 0, counted.max_nr_accesses);
+        // The last plain sample: its region and its address.
+        let mut last = (u32::MAX, 0);
         for (s, tag) in run.iter().zip(tags) {
-            counted.extent = counted.extent.max(s.extent);
-            let known = s.seen != Seen::Unknown;
-            let judged = judge.of(s, &mut self.spread);
-            let hit = judged == Some(true);
             let index = tag.region as usize;
             let (Some(r), Some(e)) = (t.regions.get_mut(index), side.evidence.get_mut(index)) else { continue };
-            r.extent = r.extent.max(s.extent);
-            counted.unknown += u32::from(!known);
-            counted.accessed += u32::from(s.seen.is_access());
+            let (known, access) = (s.seen != Seen::Unknown, s.seen.is_access());
+            let judged = if PROBES { judge.of(s, &mut self.spread) } else { known.then_some(access) };
+            unknown += u32::from(!known);
+            accessed += u32::from(access);
+            if s.extent > r.extent {
+                r.extent = s.extent;
+                counted.extent = counted.extent.max(s.extent);
+            }
             if tag.of & PLAIN != 0 {
                 // Two samples in one block that was observed as a whole are one observation.
-                let same = |(region, l): (u32, Sample)| region == tag.region && s.extent.start(s.addr) <= l.addr;
-                let again = s.extent > Extent::GRANULE && last.is_some_and(same);
-                last = Some((tag.region, *s));
-                if judged.is_some() && !again {
+                let again = s.extent > Extent::GRANULE && last.0 == tag.region && s.extent.start(s.addr) <= last.1;
+                last = (tag.region, s.addr);
+                if let Some(hit) = judged.filter(|_| !again) {
                     r.nr_samples += u32::from(known);
-                    r.nr_accesses += u32::from(s.seen.is_access());
+                    r.nr_accesses += u32::from(access);
                     r.nr_writes += u32::from(s.seen == Seen::Written);
-                    counted.max_nr_accesses = counted.max_nr_accesses.max(r.nr_accesses);
+                    most = most.max(r.nr_accesses);
                     e.bins.count(s.addr, hit);
-                    // One branch, nearly never taken.
-                    let rare = e.belief.is_below(suspect::RARE, suspect::KNOWN);
-                    if hit & rare & (tag.of & SUSPECT == 0) & (r.size() >> self.least >= suspect::WIDE) {
-                        self.found.push((t.id(), s.addr));
+                    let surprising = e.belief.is_surprised(hit, suspect::RARE, suspect::KNOWN);
+                    if surprising && tag.of & SUSPECT == 0 && r.size() >> self.least >= suspect::WIDE {
+                        self.found.push((s.target, s.addr));
                     }
                 }
-                if let Some(hits) = t.probe_hits.get_mut(index) {
+                if let Some(hits) = t.probe_hits.get_mut(index).filter(|_| PROBES) {
                     for (bit, n) in hits.now.iter_mut().enumerate() {
                         *n += u32::from(s.attrs >> bit & 1);
                     }
                 }
             }
-            if judged.is_none() {
-                continue;
-            }
-            if tag.of & RIGHT != 0 {
-                learn_edge(&t.regions, side, index, edge::Side::Right, hit);
-                self.looked_at.push(tag.region);
-            }
-            if tag.of & LEFT != 0 {
-                learn_edge(&t.regions, side, index + 1, edge::Side::Left, hit);
-            }
-            if tag.of & SUSPECT != 0 {
-                let list = self.suspects.list_mut();
-                while list.get(suspect).is_some_and(|x| x.target == t.id() && x.addr < s.addr) {
-                    suspect += 1;
-                }
-                if let Some(x) = list.get_mut(suspect).filter(|x| x.target == t.id() && x.addr == s.addr) {
-                    x.learn(hit);
-                }
+            if let Some(hit) = judged.filter(|_| tag.of != PLAIN) {
+                others.learn(s, *tag, hit, &t.regions, side);
             }
         }
-        for &i in &self.looked_at {
-            // A step of a page is a boundary that is being found; a longer one may be a boundary that moves.
-            self.thrift.surprises += usize::from(decide_edge(t, side, i as usize, self.least) > 1);
-        }
+        (counted.accessed, counted.unknown) = (counted.accessed + accessed, counted.unknown + unknown);
+        counted.max_nr_accesses = most;
     }
 
     /// Makes regions of suspects that are hot, and drops those that are not.
@@ -170,6 +181,34 @@ impl Adaptive {
             r.clear_counts();
         }
         self.cuts.len()
+    }
+}
+
+/// What samples that are not plain, or not only, tell of.
+struct Others<'a> {
+    /// Those that are ahead, by target and address.
+    suspects: &'a mut [Suspect],
+    looked_at: &'a mut Vec<u32>,
+}
+
+impl Others<'_> {
+    #[inline(never)]
+    fn learn(&mut self, s: &Sample, tag: Tag, hit: bool, regions: &[Region], side: &mut Side) {
+        let index = tag.region as usize;
+        if tag.of & RIGHT != 0 {
+            learn_edge(regions, side, index, edge::Side::Right, hit);
+            self.looked_at.push(tag.region);
+        }
+        if tag.of & LEFT != 0 {
+            learn_edge(regions, side, index + 1, edge::Side::Left, hit);
+        }
+        if tag.of & SUSPECT != 0 {
+            let ahead = self.suspects.iter().take_while(|x| (x.target, x.addr) < (s.target, s.addr)).count();
+            self.suspects = core::mem::take(&mut self.suspects).get_mut(ahead..).unwrap_or_default();
+            if let Some(x) = self.suspects.first_mut().filter(|x| (x.target, x.addr) == (s.target, s.addr)) {
+                x.learn(hit);
+            }
+        }
     }
 }
 
