@@ -58,26 +58,27 @@ impl Adaptive {
         let tags = self.tags.get(tags).unwrap_or_default();
         let mut others = Others { suspects: self.suspects.from(t.id()), looked_at: &mut self.looked_at };
         others.looked_at.clear();
+        let (regions, evidence) = (t.regions.as_mut_slice(), side.evidence.as_mut_slice());
         let (mut accessed, mut unknown, mut most) = (0, 0, counted.max_nr_accesses);
-        // The last plain sample: its region and its address.
-        let mut last = (u32::MAX, 0);
-        for (s, tag) in run.iter().zip(tags) {
+        for (at, (s, tag)) in run.iter().zip(tags).enumerate() {
             let index = tag.region as usize;
-            let (Some(r), Some(e)) = (t.regions.get_mut(index), side.evidence.get_mut(index)) else { continue };
-            let (known, access) = (s.seen != Seen::Unknown, s.seen.is_access());
-            let judged = if PROBES { judge.of(s, &mut self.spread) } else { known.then_some(access) };
-            unknown += u32::from(!known);
+            let (Some(r), Some(e)) = (regions.get_mut(index), evidence.get_mut(index)) else { continue };
+            let (seen, access) = (s.seen != Seen::Unknown, s.seen.is_access());
+            unknown += u32::from(!seen);
             accessed += u32::from(access);
-            if s.extent > r.extent {
-                r.extent = s.extent;
+            let (known, hit) = match PROBES {
+                true => judge.of(s, &mut self.spread).map_or((false, false), |hit| (true, hit)),
+                false => (seen, access),
+            };
+            let mut again = false;
+            if s.extent > Extent::GRANULE {
+                r.extent = r.extent.max(s.extent);
                 counted.extent = counted.extent.max(s.extent);
+                again = is_again(s, *tag, &run[..at], tags);
             }
             if tag.of & PLAIN != 0 {
-                // Two samples in one block that was observed as a whole are one observation.
-                let again = s.extent > Extent::GRANULE && last.0 == tag.region && s.extent.start(s.addr) <= last.1;
-                last = (tag.region, s.addr);
-                if let Some(hit) = judged.filter(|_| !again) {
-                    r.nr_samples += u32::from(known);
+                if known && !again {
+                    r.nr_samples += u32::from(seen);
                     r.nr_accesses += u32::from(access);
                     r.nr_writes += u32::from(s.seen == Seen::Written);
                     most = most.max(r.nr_accesses);
@@ -93,8 +94,8 @@ impl Adaptive {
                     }
                 }
             }
-            if let Some(hit) = judged.filter(|_| tag.of != PLAIN) {
-                others.learn(s, *tag, hit, &t.regions, side);
+            if known && tag.of != PLAIN {
+                others.learn(s, *tag, hit, regions, evidence);
             }
         }
         (counted.accessed, counted.unknown) = (counted.accessed + accessed, counted.unknown + unknown);
@@ -184,6 +185,13 @@ impl Adaptive {
     }
 }
 
+/// Is a plain sample in the block that the last one before it observed as a whole? Then both are one observation.
+#[cold]
+fn is_again(s: &Sample, tag: Tag, before: &[Sample], tags: &[Tag]) -> bool {
+    let last = before.iter().zip(tags).rev().find(|(_, t)| t.of & PLAIN != 0);
+    last.is_some_and(|(l, t)| t.region == tag.region && s.extent.start(s.addr) <= l.addr)
+}
+
 /// What samples that are not plain, or not only, tell of.
 struct Others<'a> {
     /// Those that are ahead, by target and address.
@@ -193,14 +201,14 @@ struct Others<'a> {
 
 impl Others<'_> {
     #[inline(never)]
-    fn learn(&mut self, s: &Sample, tag: Tag, hit: bool, regions: &[Region], side: &mut Side) {
+    fn learn(&mut self, s: &Sample, tag: Tag, hit: bool, regions: &[Region], evidence: &mut [Evidence]) {
         let index = tag.region as usize;
         if tag.of & RIGHT != 0 {
-            learn_edge(regions, side, index, edge::Side::Right, hit);
+            learn_edge(regions, evidence, index, edge::Side::Right, hit);
             self.looked_at.push(tag.region);
         }
         if tag.of & LEFT != 0 {
-            learn_edge(regions, side, index + 1, edge::Side::Left, hit);
+            learn_edge(regions, evidence, index + 1, edge::Side::Left, hit);
         }
         if tag.of & SUSPECT != 0 {
             let ahead = self.suspects.iter().take_while(|x| (x.target, x.addr) < (s.target, s.addr)).count();
@@ -224,9 +232,9 @@ fn live(r: &Region, e: &Evidence) -> u32 {
     ((believed + u64::from(r.nr_accesses) * 256) / (4 + u64::from(r.nr_samples))) as u32
 }
 
-fn learn_edge(regions: &[Region], side: &mut Side, boundary: usize, on: edge::Side, hit: bool) {
+fn learn_edge(regions: &[Region], evidence: &mut [Evidence], boundary: usize, on: edge::Side, hit: bool) {
     let Some(l) = boundary.checked_sub(1) else { return };
-    if let (Some([l, r]), Some([le, re])) = (regions.get(l..=boundary), side.evidence.get_mut(l..=boundary)) {
+    if let (Some([l, r]), Some([le, re])) = (regions.get(l..=boundary), evidence.get_mut(l..=boundary)) {
         let (left, right) = (live(l, le), live(r, re));
         re.edge.learn(on, hit, left, right);
     }
