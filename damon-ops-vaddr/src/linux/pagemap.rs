@@ -110,7 +110,10 @@ impl ProcessPagemap {
 pub(crate) fn needs(e: &io::Error) -> &'static str {
     match e.kind() {
         io::ErrorKind::NotFound => "the process is gone, or hidden from this user (/proc mounted with hidepid)",
-        io::ErrorKind::PermissionDenied => "it takes root, or the same user and a process that is not protected",
+        io::ErrorKind::PermissionDenied => {
+            "it takes root (CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH for another user's process), or the same user and a process \
+             that is not protected"
+        }
         io::ErrorKind::Unsupported => "it takes Linux",
         // ESRCH
         _ if e.raw_os_error() == Some(3) => "the process is gone",

@@ -1,5 +1,7 @@
 //! The agents' files: TOML, each field with a default, quantities with units.
 
+use std::time::Duration;
+
 use damon_core::control::watermarks::Marks;
 use damon_core::{Bp, Metric};
 use damos::config::quantity::{Millis, Permil, Size};
@@ -39,6 +41,7 @@ pub struct Reclaim {
     quota_reset_interval: Option<Millis>,
     mem_pressure: Option<Millis>,
     skip_anon: Option<bool>,
+    thrash_guard: Option<Millis>,
     watermarks: FreeMemory,
     monitoring: Monitoring,
 }
@@ -53,6 +56,7 @@ pub struct LruSort {
     quota_reset_interval: Option<Millis>,
     active_mem_bp: Option<u32>,
     filter_young: Option<bool>,
+    thrash_guard: Option<Millis>,
     watermarks: FreeMemory,
     monitoring: Monitoring,
 }
@@ -89,6 +93,20 @@ impl FreeMemory {
     }
 }
 
+impl Reclaim {
+    /// Memory that comes back so soon after it was paged out is left alone for that time, then twice as long; not said, none is.
+    pub fn thrash_guard(&self) -> Option<Duration> {
+        self.thrash_guard.map(Millis::duration)
+    }
+}
+
+impl LruSort {
+    /// Memory that leaves its list's pattern so soon after it was sorted is left alone for that time, then twice as long.
+    pub fn thrash_guard(&self) -> Option<Duration> {
+        self.thrash_guard.map(Millis::duration)
+    }
+}
+
 impl From<Reclaim> for preset::Reclaim {
     fn from(file: Reclaim) -> Self {
         let mut to = Self::default();
@@ -122,13 +140,12 @@ impl From<LruSort> for preset::LruSort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn what_a_file_says_counts_and_the_rest_is_the_default() {
-        let text =
-            "min_age = \"30s\"\nquota_size = \"1 GiB\"\n[watermarks]\nhigh = \"80 %\"\n[monitoring]\nautotune = true\n";
+        let text = "min_age = \"30s\"\nquota_size = \"1 GiB\"\nthrash_guard = \"1m\"\n[watermarks]\nhigh = \"80 %\"\n[monitoring]\nautotune = true\n";
         let file: Reclaim = toml::from_str(text).unwrap();
+        assert_eq!(file.thrash_guard(), Some(Duration::from_secs(60)));
         let (reclaim, default) = (preset::Reclaim::from(file), preset::Reclaim::default());
         assert_eq!((reclaim.min_age, reclaim.size, reclaim.time), (Duration::from_secs(30), 1 << 30, default.time));
         assert_eq!(reclaim.watermarks.unwrap().marks, Marks { high: 800, mid: 400, low: 200 });

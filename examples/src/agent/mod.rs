@@ -4,7 +4,7 @@
 //! nothing left behind, `--dry-run` does nothing but say what it would do, `--prometheus` shows what is seen and done.
 
 pub mod config;
-mod scrape;
+pub mod scrape;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -162,7 +162,9 @@ impl Agent {
             let s = context.schemes().stats(i).unwrap_or_default();
             let (did, action) = (if scheme.dry_run { "would have applied" } else { "applied" }, scheme.action);
             let (tried, applied, back) = (bytes(s.sz_tried), bytes(s.sz_applied), bytes(s.sz_came_back));
-            self.say(&format!("{did} {action:?} to {applied} of {tried} that it was tried on; {back} came back"));
+            // Who does not guard against it does not look.
+            let back = scheme.thrash_guard.map_or(String::new(), |_| format!("; {back} came back"));
+            self.say(&format!("{did} {action:?} to {applied} of {tried} that it was tried on{back}"));
         }
         if let Some(e) = context.last_action_error() {
             self.say(&format!("{} actions failed, the last: {e}", context.health().failed_actions));

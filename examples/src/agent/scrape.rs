@@ -1,6 +1,7 @@
 //! What Prometheus asks an agent: `GET /metrics`.
 
 use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,7 +10,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tiny_http::{Header, Response, Server};
 
 /// Answers until it is dropped.
-pub(super) struct Scraped {
+#[must_use = "nobody answers after it was dropped"]
+pub struct Scraped {
     server: Arc<Server>,
     thread: Option<JoinHandle<()>>,
 }
@@ -18,7 +20,7 @@ pub(super) struct Scraped {
 ///
 /// # Errors
 /// When nobody may listen there, or somebody takes the figures already.
-pub(super) fn serve(address: SocketAddr) -> Result<Scraped, Box<dyn Error>> {
+pub fn serve(address: SocketAddr) -> Result<Scraped, Box<dyn Error>> {
     let server = Server::http(address).map_err(|e| format!("cannot listen at {address}: {e}"))?;
     let (server, figures) = (Arc::new(server), PrometheusBuilder::new().install_recorder()?);
     let thread = std::thread::Builder::new().name("scraped".into()).spawn({
@@ -46,8 +48,14 @@ fn plain() -> Header {
 
 impl Scraped {
     /// Where it answers.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.server.server_addr().to_ip()
+    }
+}
+
+impl fmt::Debug for Scraped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scraped").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 

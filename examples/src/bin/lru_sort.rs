@@ -25,7 +25,10 @@ fn main() -> ExitCode {
     let agent = Agent {
         name: "lru_sort",
         plan: |text| {
-            let (attrs, schemes) = preset::LruSort::from(toml::from_str::<config::LruSort>(text)?).plan()?;
+            let file = toml::from_str::<config::LruSort>(text)?;
+            let thrash_guard = file.thrash_guard();
+            let (attrs, mut schemes) = preset::LruSort::from(file).plan()?;
+            schemes.iter_mut().for_each(|scheme| scheme.thrash_guard = thrash_guard);
             Ok(Plan { attrs, schemes })
         },
     };

@@ -24,7 +24,10 @@ fn main() -> ExitCode {
     let agent = Agent {
         name: "reclaim",
         plan: |text| {
-            let (attrs, schemes) = preset::Reclaim::from(toml::from_str::<config::Reclaim>(text)?).plan();
+            let file = toml::from_str::<config::Reclaim>(text)?;
+            let thrash_guard = file.thrash_guard();
+            let (attrs, mut schemes) = preset::Reclaim::from(file).plan();
+            schemes.iter_mut().for_each(|scheme| scheme.thrash_guard = thrash_guard);
             Ok(Plan { attrs, schemes })
         },
     };

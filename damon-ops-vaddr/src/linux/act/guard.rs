@@ -174,15 +174,18 @@ fn subtract(parts: &mut Vec<AddrRange>, target: TargetId, declared: &[(TargetId,
     before - size(parts)
 }
 
-/// The cgroup (version 2) in the text of `/proc/PID/cgroup`.
+/// The cgroup (version 2) in the text of `/proc/PID/cgroup`. `None` too where it is outside the reader's cgroup namespace, whose names
+/// for it (`/../x`) are nobody else's.
 ///
 /// ```
 /// use damon_ops_vaddr::linux::act::parse_cgroup;
 /// assert_eq!(parse_cgroup("1:cpu:/old\n0::/a/b c\n"), Some("/a/b c".into()));
 /// assert_eq!(parse_cgroup("1:cpu:/old\n"), None);
+/// assert_eq!(parse_cgroup("0::/../other-pod\n"), None);
 /// ```
 pub fn parse_cgroup(text: &str) -> Option<PathBuf> {
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(|path| path.trim_end_matches(" (deleted)").into())
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    (!path.starts_with("/..")).then(|| path.trim_end_matches(" (deleted)").into())
 }
 
 /// A number of bytes, or `max`.
@@ -219,6 +222,7 @@ mod tests {
             put(&format!("sys/fs/cgroup/{cgroup}/memory.current"), &format!("{current}\n"));
         }
         put("proc/14/cgroup", "0::/full\n");
+        put("proc/15/cgroup", "0::/../outside\n");
         root
     }
 
@@ -242,7 +246,8 @@ mod tests {
         let admitted = [10, 11, 12, 13].map(|pid| guard.admits(pid, Action::Cold, 1));
         assert_eq!(admitted, [false, false, true, true]);
         assert!(!guard.admits(99, Action::Cold, 1), "nobody knows where it is");
-        assert_eq!(guard.left_alone().protected_cgroup, 3);
+        assert!(!guard.admits(15, Action::Cold, 1), "nor here, in a cgroup namespace: it may be /a");
+        assert_eq!(guard.left_alone().protected_cgroup, 4);
     }
 
     #[test]
