@@ -46,7 +46,7 @@ fn error(args: &[&str], file: &Path) -> String {
 #[test]
 fn regions_are_listed_with_units_that_cannot_be_confused() {
     let path = record("access.damonrec");
-    let expected = "           address     bytes  samples       seen       age
+    let expected = "           address      size  samples       seen       age
           0x400000     4 MiB   100.0%     200 Hz  100.0 ms
          0x4000000     1 MiB    25.0%      50 Hz  300.0 ms
                0x0     4 MiB     0.0%       0 Hz  100.0 ms
@@ -63,7 +63,10 @@ snapshot of 0.300 s to 0.400 s; 9 MiB in 3 regions; at least 850 MiB accessed a 
 fn working_set_idle_time_schemes_and_regions_are_told() {
     let path = record("figures.damonrec");
     assert_eq!(text(&["wss", "--raw", "--skip", "1"], &path).lines().next(), Some("# mean 5242880"));
-    assert_eq!(text(&["wss", "--raw", "--time", "--min-accesses", "6"], &path), "4194304\n".repeat(4));
+    assert_eq!(
+        text(&["wss", "--raw", "--time", "--min-accesses", "6"], &path),
+        "# end_ns bytes\n100000000 4194304\n200000000 4194304\n300000000 4194304\n400000000 4194304\n"
+    );
     assert!(text(&["idle", "--raw"], &path).ends_with("50 0\n75 200000\n90 200000\n99 200000\n100 200000\n"));
     assert!(text(&["schemes"], &path).starts_with("scheme 1: tried 3 regions, 3 MiB; applied to 0, 0 B;"));
     let regions = text(&["regions", "--raw"], &path);
@@ -114,7 +117,7 @@ fn what_is_wrong_is_said_with_the_way_out() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&torn, &whole[..whole.len() - 3]).unwrap();
     let output = report(&["wss", "--raw", "--time"], &torn);
-    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3, "what comes before is reported on");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 4, "what comes before is reported on");
     assert!(
         String::from_utf8_lossy(&output.stderr)
             .contains("it ends in the middle of a frame; the report is on what comes before")

@@ -11,12 +11,7 @@ use super::{BinaryWriter, DamoWriter, Item, ReadError, Reader, Series, WriteErro
 pub fn to_binary<R: Read, W: Write>(from: Reader<R>, to: W) -> Result<W, WriteError> {
     let mut writer = BinaryWriter::new(to)?;
     for item in from {
-        match item? {
-            Item::Series(n, series) if n < writer.nr_series() => writer.update_series(n, &series)?,
-            Item::Series(_, series) => _ = writer.series(&series)?,
-            Item::Snapshot(n, snapshot) => writer.snapshot(n, &snapshot)?,
-            Item::Mappings(n, mappings) => writer.mappings(n, &mappings)?,
-        }
+        writer.item(&item?)?;
     }
     Ok(writer.into_inner())
 }

@@ -5,7 +5,7 @@
 //! | | what for |
 //! |---|---|
 //! | damo's, compressed JSON | what damo 3.4.3 writes and renders: [`DamoWriter`] |
-//! | [binary] | for recording: small, appendable, each snapshot safe on disk as soon as it is written: [`BinaryWriter`] |
+//! | [binary] | for recording: small, appendable, whole up to the last snapshot whatever happens to its writer: [`BinaryWriter`] |
 //!
 //! ```text
 //!   Monitor ──▶ Recorder ──▶ BinaryWriter ──▶ file ──▶ Reader ──▶ Item, Item, ..
@@ -36,6 +36,7 @@ mod convert;
 mod damo;
 mod error;
 pub mod figures;
+mod limits;
 mod model;
 mod reader;
 mod recorder;

@@ -5,10 +5,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 
-use flate2::bufread::ZlibDecoder;
-
 use super::binary::{self, BinaryReader};
-use super::damo::DamoReader;
+use super::damo::{DamoReader, Inflate};
 use super::{Item, ReadError, Wrong};
 
 /// In which format a record is.
@@ -38,7 +36,7 @@ type Whole<R> = Chain<Cursor<Vec<u8>>, BufReader<R>>;
 #[derive(Debug)]
 enum Inner<R: Read> {
     Binary(BinaryReader<R>),
-    Compressed(DamoReader<ZlibDecoder<BufReader<R>>>),
+    Compressed(DamoReader<Inflate<BufReader<R>>>),
     Plain(DamoReader<R>),
 }
 
@@ -83,10 +81,7 @@ impl<R: Read> Reader<R> {
         Ok(if is_binary {
             (Format::Binary, Inner::Binary(BinaryReader::new(whole)?))
         } else if zlib {
-            (
-                Format::Damo,
-                Inner::Compressed(DamoReader::new(ZlibDecoder::new(BufReader::with_capacity(1 << 16, whole)))),
-            )
+            (Format::Damo, Inner::Compressed(DamoReader::new(Inflate::new(BufReader::with_capacity(1 << 16, whole)))))
         } else if json && hint.is_empty() {
             (Format::DamoPlain, Inner::Plain(DamoReader::new(whole)))
         } else {

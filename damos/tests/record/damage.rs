@@ -47,11 +47,16 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_in_damos_format_never_panics(record in record(), seed in any::<u64>()) {
-        let mut flipped = damo(&record);
-        let bit = (seed % (flipped.len() as u64 * 8)) as usize;
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        let _ = read(&flipped);
+    fn all_text_before_a_damage_is_read(record in record(), seed in any::<u64>()) {
+        // Not compressed, so that the place of a byte is known: the document ends there.
+        let mut whole = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&damo(&record)[..]), &mut whole).unwrap();
+        let at = (seed % whole.len() as u64) as usize;
+        whole[at] = 0;
+        let (part, error) = read(&whole);
+        prop_assert!(begins(&record, &part), "byte {}", at);
+        let offset: usize = error.unwrap().split(' ').nth(3).and_then(|n| n.trim_end_matches(':').parse().ok()).unwrap();
+        prop_assert!(offset <= at + 1, "byte {}, found at {}", at, offset);
     }
 
     #[test]
@@ -59,6 +64,19 @@ proptest! {
         let mut whole = if as_binary { binary(&some(1)) } else { Vec::new() };
         whole.extend(bytes);
         let _ = read(&whole);
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_damos_format_is_found() {
+    let record = some(2);
+    let whole = damo(&record);
+    for bit in 0..whole.len() * 8 {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        // The checksum comes last: what is damaged may have been read by then, and is told all the same. A few bits mean nothing.
+        let (part, error) = read(&flipped);
+        assert!(error.is_some() || part == record, "bit {bit}");
     }
 }
 
@@ -92,14 +110,54 @@ fn errors_say_where_and_what() {
     }
 }
 
+/// A frame's head that is right, without the payload that it promises.
+fn head(kind: u8, length: u32) -> [u8; 11] {
+    let mut head = [0; 11];
+    head[0] = kind;
+    head[1..5].copy_from_slice(&length.to_le_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&head[..5]);
+    head[5..7].copy_from_slice(&(crc.sum() as u16).to_le_bytes());
+    head
+}
+
 #[test]
 fn a_hostile_length_allocates_nothing() {
     let mut whole = binary(&some(1));
-    whole.extend([2, 0xff, 0xff, 0xff, 0x03, 1, 2, 3, 4, 5]);
+    whole.extend(head(2, 0x03ff_ffff));
     assert!(read(&whole).1.unwrap().contains("it ends in the middle of a frame"));
-    whole.truncate(whole.len() - 10);
-    whole.extend([2, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5]);
+    whole.truncate(whole.len() - 11);
+    whole.extend(head(2, u32::MAX));
     assert!(read(&whole).1.unwrap().contains("a frame of more than 67108864 bytes"));
+}
+
+/// A stream that is a thousand times as long as its bytes.
+fn bomb(text: &str, times: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"[").unwrap();
+    (0..times).for_each(|_| encoder.write_all(text.as_bytes()).unwrap());
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn what_is_endless_is_refused_early() {
+    let long = "0,".repeat(1 << 16);
+    for (bytes, expected) in [
+        (bomb("{},", 1 << 20), "a list of series of more than 33554432 bytes"),
+        (bomb(&format!("{{\"target_id\": [{long}"), 16), "a value of more than 1048576 bytes"),
+        (bomb(&format!("{{\"x\": \"{long}"), 1), "it ends in the middle of a value"),
+        (bomb(&" ".repeat(1 << 20), 64), "it ends in the middle of the document"),
+    ] {
+        let mut reader = Reader::new(&bytes[..]).unwrap();
+        let error = reader.find_map(Result::err).unwrap().to_string();
+        assert!(error.contains(expected), "{error}\n{expected}");
+    }
+    let mut writer = BinaryWriter::new(Vec::new()).unwrap();
+    writer.series(&Series::default()).unwrap();
+    let page = |n: u64| Region::new(n << 12, (n + 1) << 12);
+    let regions = (0..=1 << 20).map(page).collect();
+    let refused = writer.snapshot(0, &Snapshot { regions, ..Snapshot::default() }).unwrap_err();
+    assert!(refused.to_string().starts_with("1048577 entries are more"), "{refused}");
 }
 
 #[test]
@@ -122,11 +180,20 @@ fn a_writer_goes_on_after_a_crash() {
         writer.snapshot(0, &record[0].1[2]).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
     }
-    let mut damaged = whole.clone();
-    damaged[20] ^= 1;
-    std::fs::write(&path, &damaged).unwrap();
-    assert!(BinaryWriter::append(&path).unwrap_err().to_string().contains("at byte 12: the checksum is wrong"));
-    assert_eq!(std::fs::read(&path).unwrap(), damaged, "left as it is");
+    // A length that was damaged is no end of the file: what comes behind it would be lost.
+    for byte in [13, 14, 15, 20] {
+        let mut damaged = whole.clone();
+        damaged[byte] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(BinaryWriter::append(&path).unwrap_err().to_string().contains("at byte 12: the checksum is wrong"));
+        assert_eq!(std::fs::read(&path).unwrap(), damaged, "left as it is");
+    }
+    // The bytes of the last frame never reached the disk.
+    let mut empty = whole.clone();
+    empty[last + 20..].fill(0);
+    std::fs::write(&path, &empty).unwrap();
+    BinaryWriter::append(&path).unwrap().snapshot(0, &record[0].1[2]).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
     std::fs::remove_file(&path).unwrap();
     assert_eq!(BinaryWriter::append(&path).unwrap().nr_series(), 0, "a new one");
     assert_eq!(Reader::open(&path).unwrap().count(), 0);

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 fn run(args: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let schemes = schemes(&args.scheme).map_err(|e| format!("{}: {e}", args.scheme.display()))?;
     let mut out = io::stdout().lock();
-    replay::report(&Source { path: args.file, series: args.series }, &schemes, &mut out)?;
+    replay::report(&Source::new(args.file, args.series), &schemes, &mut out)?;
     Ok(out.flush()?)
 }
 

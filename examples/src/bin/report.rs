@@ -106,7 +106,7 @@ impl Of {
     }
 
     fn source(&self) -> Source {
-        Source { path: self.file.clone(), series: self.series }
+        Source::new(self.file.clone(), self.series)
     }
 }
 

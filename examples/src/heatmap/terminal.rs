@@ -89,6 +89,9 @@ fn legend(out: &mut String, map: &HeatMap, colour: bool) {
     (0..3).for_each(|_| pen.put(out, Cell::Unseen, false));
     pen.lift(out);
     out.push_str(" unseen: reads are invisible here\n");
+    (0..3).for_each(|_| pen.put(out, Cell::Unmapped, false));
+    pen.lift(out);
+    out.push_str(" not watched then\n");
     if !map.marked.is_empty() {
         pen.put(out, Cell::Rate(0.0), true);
         pen.lift(out);
@@ -167,6 +170,7 @@ file: 4 KiB at 0x8000
            |++++++++++++++++++++|
             0 s
 access rate 0  .:-=+*#%@ 1   /// unseen: reads are invisible here
+~~~ not watched then
 ";
         assert_eq!(drawn, expected, "{drawn}");
     }
@@ -194,7 +198,7 @@ access rate 0  .:-=+*#%@ 1   /// unseen: reads are invisible here
         let terminal = Terminal { width: 33, rows: 4, colour: false };
         let drawn = render(&map, terminal);
         assert!(drawn.contains("        0 B|@@@@@@@@@@v         |\n"), "{drawn}");
-        assert!(drawn.ends_with("here\nv marked cold\n"), "{drawn}");
+        assert!(drawn.ends_with("then\nv marked cold\n"), "{drawn}");
         let drawn = render(&map, Terminal { colour: true, ..terminal });
         assert!(drawn.contains("\x1b[38;5;255;48;5;53mv\x1b[48;5;53m "), "{drawn:?}");
     }

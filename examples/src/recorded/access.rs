@@ -116,7 +116,7 @@ fn hotter(a: &Region, b: &Region, timing: &Timing) -> Ordering {
 
 fn units(p: &Picture, regions: usize, timing: &Timing, out: &mut dyn Write) -> Result<(), ReportError> {
     let (sampling, aggregation, most) = (time(p.sampling_us), time(p.aggregation_us), hz(timing.max_hz()));
-    writeln!(out, "{:>18} {:>9} {:>8} {:>10} {:>9}", "address", "bytes", "samples", "seen", "age")?;
+    writeln!(out, "{:>18} {:>9} {:>8} {:>10} {:>9}", "address", "size", "samples", "seen", "age")?;
     for r in &p.regions {
         let (size, part, often, age) = (bytes(r.bytes), percent(r.rate), hz(r.hz), time(r.age_us));
         writeln!(out, "{:>#18x} {size:>9} {part:>8} {often:>10} {age:>9}", r.start)?;

@@ -78,6 +78,7 @@ fn shown(ranges: &[Contiguous], most: usize) -> Vec<Contiguous> {
 /// So many steps, or as many as there are units.
 fn axis(start: u64, end: u64, steps: usize) -> Axis {
     let units = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX).max(1);
+    let start = start.min(u64::MAX - 1);
     Axis::new(start, end.max(start + 1), steps.min(units)).expect("as many steps as units, or fewer")
 }
 

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use damos::record::Item;
 use damos::record::figures::at_percentile;
 use serde::Serialize;
 
-use super::units::bar;
+use super::times::Times;
+use super::units::{bar, time};
 use super::{ReportError, Source, Style, json_line};
 use crate::heatmap::bytes;
 
@@ -25,6 +27,9 @@ pub struct Options {
 #[derive(Serialize)]
 struct Figures {
     snapshots: usize,
+    /// Where not all of a long record were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apart_ns: Option<u64>,
     mean_bytes: u64,
     percentiles: Vec<(u32, u64)>,
 }
@@ -32,55 +37,76 @@ struct Figures {
 const PERCENTILES: [u32; 9] = [0, 5, 25, 50, 75, 90, 95, 99, 100];
 const BAR: usize = 40;
 
-/// Writes it. Keeps eight bytes of each snapshot.
+/// Writes it: targets are summed up, so that it is that of all who were watched.
 ///
 /// # Errors
 /// When the record cannot be read, has no snapshot behind those that are skipped, or the report cannot be written.
 pub fn report(source: &Source, options: Options, out: &mut dyn Write) -> Result<(), ReportError> {
-    let mut working_sets: Vec<u64> = Vec::new();
-    let mut seen = 0;
-    // Targets are summed up: the nth snapshot of each belongs to the same time.
-    let mut of_series: Vec<usize> = Vec::new();
+    let mut times = Times::default();
     source.each(|item| {
-        let damos::record::Item::Snapshot(n, s) = item else { return Ok(()) };
-        if source.series.is_some_and(|wanted| wanted != n) {
-            return Ok(());
+        if let Item::Snapshot(n, s) = item {
+            if source.series.is_none_or(|wanted| wanted == n) {
+                times.add(s.start_ns, s.end_ns, s.working_set_bytes(options.min_accesses));
+            }
         }
-        seen += 1;
-        of_series.resize(of_series.len().max(n + 1), 0);
-        let at = of_series[n];
-        of_series[n] += 1;
-        working_sets.resize(working_sets.len().max(at + 1), 0);
-        working_sets[at] += s.working_set_bytes(options.min_accesses);
         Ok(())
     })?;
-    let kept = working_sets.get(options.skip..).unwrap_or_default();
+    let seen = times.iter().count();
+    let kept: Vec<(u64, u64)> = times.iter().skip(options.skip).collect();
     if kept.is_empty() {
         return Err(
             source.nothing(format!("snapshot after the first {} (of {seen}): skip fewer with --skip", options.skip))
         );
     }
-    let mut rising = kept.to_vec();
+    if options.by_time {
+        by_time(&kept, options.style, out)
+    } else {
+        percentiles(&kept, times.apart_ns(), options.style, out)
+    }
+}
+
+fn by_time(kept: &[(u64, u64)], style: Style, out: &mut dyn Write) -> Result<(), ReportError> {
+    let most = kept.iter().map(|&(_, n)| n).max().unwrap_or(0).max(1) as f64;
+    let start_ns = kept.first().map_or(0, |&(at, _)| at);
+    match style {
+        Style::Json => kept.iter().try_for_each(|time| json_line(out, time))?,
+        Style::Raw => {
+            writeln!(out, "# end_ns bytes")?;
+            kept.iter().try_for_each(|(at, n)| writeln!(out, "{at} {n}"))?;
+        }
+        Style::Units => {
+            writeln!(out, "working set after the first snapshot")?;
+            for &(at, n) in kept {
+                let seconds = (at - start_ns) as f64 / 1e9;
+                writeln!(out, "{seconds:>10.1} s {:>9} {}", bytes(n), bar(n as f64 / most, BAR))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn percentiles(
+    kept: &[(u64, u64)],
+    apart_ns: Option<u64>,
+    style: Style,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    let mut rising: Vec<u64> = kept.iter().map(|&(_, n)| n).collect();
     rising.sort_unstable();
     let mean = rising.iter().map(|&n| u128::from(n)).sum::<u128>() / rising.len() as u128;
     let at = |p: u32| (p, at_percentile(&rising, p.into()).unwrap_or(0));
     let mean_bytes = u64::try_from(mean).unwrap_or(u64::MAX);
-    let figures = Figures { snapshots: kept.len(), mean_bytes, percentiles: PERCENTILES.map(at).to_vec() };
+    let figures = Figures { snapshots: kept.len(), apart_ns, mean_bytes, percentiles: PERCENTILES.map(at).to_vec() };
     let most = rising.last().copied().unwrap_or(0).max(1) as f64;
-    match options.style {
+    match style {
         Style::Json => return json_line(out, &figures),
-        Style::Raw if options.by_time => kept.iter().try_for_each(|n| writeln!(out, "{n}"))?,
         Style::Raw => {
             writeln!(out, "# mean {}", figures.mean_bytes)?;
             figures.percentiles.iter().try_for_each(|(p, n)| writeln!(out, "{p} {n}"))?;
         }
-        Style::Units if options.by_time => {
-            for (i, &n) in kept.iter().enumerate() {
-                writeln!(out, "{:>8} {:>9} {}", i + options.skip, bytes(n), bar(n as f64 / most, BAR))?;
-            }
-        }
         Style::Units => {
-            writeln!(out, "working set of {} snapshots: mean {}", figures.snapshots, bytes(figures.mean_bytes))?;
+            let each = apart_ns.map_or(String::new(), |ns| format!(", one each {}", time(ns as f64 / 1e3)));
+            writeln!(out, "working set of {} snapshots{each}: mean {}", figures.snapshots, bytes(figures.mean_bytes))?;
             for (p, n) in &figures.percentiles {
                 writeln!(out, "{p:>3}% of them at most {:>9} {}", bytes(*n), bar(*n as f64 / most, BAR))?;
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file      "DAMONREC"  version: u16 = 1  0: u16  frame*
-//! frame     kind: u8  length of payload: u32  CRC-32 of kind, length and payload: u32  payload
+//! frame     kind: u8  length of payload: u32  low half of the CRC-32 of these: u16  CRC-32 of kind, length and payload: u32  payload
 //! kind 1    a series: JSON, {"series": n, ..} as in damo's records without the snapshots; said again, it replaces what was said
 //! kind 2    a snapshot of it
 //! kind 3    mappings: JSON, {"series": n, "mappings": [{"start", "end", "name"}..]}

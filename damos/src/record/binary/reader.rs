@@ -5,6 +5,7 @@ use std::io::Read;
 use super::frame::{self, HEAD};
 use super::{HEADER, MAGIC, VERSION, kind, snapshot};
 use crate::record::Wrong;
+use crate::record::limits::{self, Said};
 use crate::record::model::{Item, Mapping, Series};
 
 /// A binary record being read.
@@ -15,6 +16,7 @@ pub(in crate::record) struct BinaryReader<R> {
     /// Where the next frame begins.
     offset: u64,
     series: usize,
+    said: Said,
 }
 
 /// The payload of a frame that begins a series.
@@ -43,7 +45,7 @@ impl<R: Read> BinaryReader<R> {
             return Err(Wrong::Expected("DAMONREC"));
         }
         match u16::from_le_bytes([header[8], header[9]]) {
-            VERSION => Ok(Self { from, payload: Vec::new(), offset: HEADER as u64, series: 0 }),
+            VERSION => Ok(Self { from, payload: Vec::new(), offset: HEADER as u64, series: 0, said: Said::default() }),
             other => Err(Wrong::Version(other)),
         }
     }
@@ -51,6 +53,11 @@ impl<R: Read> BinaryReader<R> {
     /// Where the next frame begins, or the one that could not be read.
     pub(in crate::record) const fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Where the frame ends that was read last, whatever became of it.
+    pub(super) fn end_of_frame(&self) -> u64 {
+        self.offset + (HEAD + self.payload.len()) as u64
     }
 
     /// Series that were begun so far.
@@ -63,7 +70,7 @@ impl<R: Read> BinaryReader<R> {
         loop {
             let Some(kind) = frame::read(&mut self.from, &mut self.payload)? else { return Ok(None) };
             let item = self.item(kind)?;
-            self.offset += (HEAD + self.payload.len()) as u64;
+            self.offset = self.end_of_frame();
             if item.is_some() {
                 return Ok(item);
             }
@@ -74,6 +81,10 @@ impl<R: Read> BinaryReader<R> {
         let begun = |n: usize| if n < self.series { Ok(n) } else { Err(Wrong::Nonsense("its series was not begun")) };
         Ok(Some(match kind {
             kind::SERIES => {
+                if self.payload.len() > limits::SERIES_TEXT {
+                    return Err(Wrong::TooLong { what: "a series", limit: limits::SERIES_TEXT });
+                }
+                self.said.more(self.payload.len())?;
                 let Begun::<Series> { series, of } = serde_json::from_slice(&self.payload)?;
                 if series > self.series {
                     return Err(Wrong::Nonsense("a series was left out"));

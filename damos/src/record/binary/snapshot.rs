@@ -5,6 +5,7 @@ use core::time::Duration;
 use damon_core::{Bp, Sees};
 
 use super::varint::{put, take};
+use crate::record::limits;
 use crate::record::model::{Region, SchemeStats, Snapshot};
 use crate::record::{WriteError, Wrong};
 
@@ -121,6 +122,9 @@ pub(super) fn decode(payload: &[u8]) -> Result<(usize, Snapshot), Wrong> {
     let shift =
         u32::try_from(next()?).ok().filter(|&n| n < 64).ok_or(Wrong::Nonsense("addresses are shifted too far"))?;
     let nr_regions = next()?;
+    if nr_regions > limits::REGIONS as u64 {
+        return Err(Wrong::Nonsense(limits::TOO_MANY_REGIONS));
+    }
     if nr_regions > (rest.len() / MIN_REGION) as u64 {
         return Err(Wrong::Nonsense("there are fewer regions than the snapshot says"));
     }
@@ -162,7 +166,11 @@ fn region(rest: &mut &[u8], fields: u64, shift: u32, last_end: u64) -> Option<Re
         0 => None,
         n => Some(*SEES.get(usize::try_from(n - 1).ok()?)?),
     };
-    for _ in 0..column(field::PROBES)? {
+    let probes = column(field::PROBES)?;
+    if probes > limits::PROBES as u64 {
+        return None;
+    }
+    for _ in 0..probes {
         r.probe_hits.push(u32::try_from(next()?).ok()?);
     }
     Some(r)

@@ -7,7 +7,8 @@ use std::path::Path;
 use super::frame::{self, HEAD};
 use super::reader::{Begun, BinaryReader, Mapped};
 use super::{MAGIC, VERSION, kind, snapshot};
-use crate::record::model::{Mapping, Series, Snapshot};
+use crate::record::limits;
+use crate::record::model::{Item, Mapping, Series, Snapshot};
 use crate::record::reader::named;
 use crate::record::{WriteError, Wrong};
 
@@ -59,6 +60,7 @@ impl<W: Write> BinaryWriter<W> {
     pub fn snapshot(&mut self, series: usize, snapshot: &Snapshot) -> Result<(), WriteError> {
         self.begun(series)?;
         self.start();
+        limits::check(snapshot)?;
         snapshot::encode(&mut self.frame, series, snapshot)?;
         self.finish(kind::SNAPSHOT, snapshot.regions.len())
     }
@@ -70,6 +72,19 @@ impl<W: Write> BinaryWriter<W> {
     pub fn mappings(&mut self, series: usize, mappings: &[Mapping]) -> Result<(), WriteError> {
         self.begun(series)?;
         self.json(kind::MAPPINGS, &Mapped { series, mappings: mappings.to_vec() }, mappings.len())
+    }
+
+    /// What a reader gave, so that all that it gives makes a record that says the same.
+    ///
+    /// # Errors
+    /// As of what it is; a series must have the next number, or one that was begun.
+    pub fn item(&mut self, item: &Item) -> Result<(), WriteError> {
+        match item {
+            Item::Series(n, series) if *n == self.series => self.series(series).map(drop),
+            Item::Series(n, series) => self.update_series(*n, series),
+            Item::Snapshot(n, s) => self.snapshot(*n, s),
+            Item::Mappings(n, mappings) => self.mappings(*n, mappings),
+        }
     }
 
     /// Series begun so far: the number that the next one gets.
@@ -99,6 +114,9 @@ impl<W: Write> BinaryWriter<W> {
     fn json(&mut self, kind: u8, value: &impl serde::Serialize, entries: usize) -> Result<(), WriteError> {
         self.start();
         serde_json::to_writer(&mut self.frame, value)?;
+        if kind == kind::SERIES && self.frame.len() - HEAD > limits::SERIES_TEXT {
+            return Err(WriteError::TooLong { regions: entries });
+        }
         self.finish(kind, entries)
     }
 
@@ -117,7 +135,8 @@ impl BinaryWriter<File> {
     pub fn append(path: impl AsRef<Path>) -> Result<Self, WriteError> {
         let path = path.as_ref();
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() == 0 {
+        let length = file.metadata()?.len();
+        if length == 0 {
             return Self::new(file);
         }
         let error = |offset, wrong| named(&path.display(), offset, false, wrong);
@@ -126,6 +145,8 @@ impl BinaryWriter<File> {
             match reader.next() {
                 Ok(Some(_)) => {}
                 Ok(None) | Err(Wrong::Torn(_)) => break,
+                // Nothing comes after it: a file that grew before its bytes reached the disk.
+                Err(Wrong::Checksum) if reader.end_of_frame() == length => break,
                 Err(wrong) => return Err(error(reader.offset(), wrong).into()),
             }
         }

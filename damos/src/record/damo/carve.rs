@@ -1,14 +1,14 @@
-//! Carves whole values out of a stream of JSON, so that a document of any length is read in the memory of its longest part.
+//! Carves values out of a stream of JSON one by one, so that a document of any length is read in the memory of its longest part.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+
+use serde::de::DeserializeOwned;
+use serde_json::Deserializer;
 
 use crate::record::Wrong;
 
-/// How much is read at a time.
-const STEP: usize = 1 << 18;
-
-/// The longest value that is carved: a snapshot of half a million regions as damo writes them.
-const LIMIT: usize = 1 << 28;
+/// How much is read at a time, at least.
+const STEP: usize = 1 << 16;
 
 /// JSON being read.
 #[derive(Debug)]
@@ -20,11 +20,15 @@ pub(super) struct Carver<R> {
     end: usize,
     /// How much was read before the buffer's first byte.
     before: u64,
+    /// There is no more to read.
+    over: bool,
+    /// Why, if that is no end. It is told when all before it was taken.
+    broken: Option<Wrong>,
 }
 
 impl<R: Read> Carver<R> {
     pub(super) const fn new(from: R) -> Self {
-        Self { from, buffer: Vec::new(), at: 0, end: 0, before: 0 }
+        Self { from, buffer: Vec::new(), at: 0, end: 0, before: 0, over: false, broken: None }
     }
 
     /// Where the next thing begins, or the one that was just carved ended.
@@ -41,9 +45,10 @@ impl<R: Read> Carver<R> {
                     byte => return Ok(Some(byte)),
                 }
             }
-            if !self.fill()? {
-                return Ok(None);
+            if self.over {
+                return self.broken.take().map_or(Ok(None), Err);
             }
+            self.fill(1);
         }
     }
 
@@ -66,176 +71,115 @@ impl<R: Read> Carver<R> {
         }
     }
 
-    /// Takes the next value, whole, and says where it began. Brackets and quotes match; nothing else of it is looked at.
-    pub(super) fn value(&mut self) -> Result<(u64, &[u8]), Wrong> {
+    /// Takes the next value, which is probably shorter than `guess` bytes and at most `limit`, and says how long it was. A
+    /// guess that is too low costs time; where it is about right the text is looked at once. An error is at [`offset`](Self::offset).
+    pub(super) fn value<T: DeserializeOwned>(&mut self, guess: usize, limit: usize) -> Result<(T, usize), Wrong> {
         if self.peek()?.is_none() {
             return Err(Wrong::Torn("the document"));
         }
-        let mut length = 0;
-        let mut scan = Scan::default();
-        while !scan.step(&self.buffer[self.at..self.end], &mut length) {
-            if length > LIMIT {
-                return Err(Wrong::TooLong { what: "a value", limit: LIMIT });
+        let mut wanted = guess.clamp(1, limit);
+        loop {
+            while self.end - self.at < wanted && !self.over {
+                self.fill(wanted);
             }
-            if !self.fill()? {
-                return if scan.may_end() { Ok(self.carve(length)) } else { Err(Wrong::Torn("a value")) };
+            let text = &self.buffer[self.at..self.end.min(self.at + limit)];
+            let mut values = Deserializer::from_slice(text).into_iter::<T>();
+            let value = values.next();
+            let length = values.byte_offset();
+            match value {
+                // The last number might go on.
+                Some(Ok(value)) if length < text.len() || self.over => {
+                    self.at += length;
+                    return Ok((value, length));
+                }
+                Some(Err(e)) if !e.is_eof() => {
+                    let lines = text.split_inclusive(|&b| b == b'\n').take(e.line().saturating_sub(1)).map(<[u8]>::len);
+                    self.at += lines.sum::<usize>() + e.column().saturating_sub(1);
+                    return Err(e.into());
+                }
+                _ if text.len() >= limit => return Err(Wrong::TooLong { what: "a value", limit }),
+                _ if self.over => return Err(self.broken.take().unwrap_or(Wrong::Torn("a value"))),
+                _ => wanted = text.len().saturating_mul(2).min(limit),
             }
         }
-        if length == 0 { Err(Wrong::Expected("a value")) } else { Ok(self.carve(length)) }
     }
 
-    fn carve(&mut self, length: usize) -> (u64, &[u8]) {
-        let (offset, start) = (self.offset(), self.at);
-        self.at += length;
-        (offset, &self.buffer[start..start + length])
-    }
-
-    /// Reads more behind what is there; false at the end.
-    fn fill(&mut self) -> Result<bool, Wrong> {
-        if self.at > 0 {
+    /// Reads more behind what is there, which shall become `wanted` bytes.
+    fn fill(&mut self, wanted: usize) {
+        if self.at + wanted.max(STEP) > self.buffer.len() {
             self.buffer.copy_within(self.at..self.end, 0);
             self.before += self.at as u64;
             self.end -= self.at;
             self.at = 0;
+            // Room for the next ones, so that what is left is not moved for each.
+            let room = wanted.saturating_mul(4).min(wanted + (1 << 20)).max(2 * STEP);
+            self.buffer.resize(room.max(self.buffer.len()), 0);
         }
-        if self.buffer.len() < self.end + STEP {
-            self.buffer.resize((2 * self.end).max(self.end + STEP), 0);
-        }
-        loop {
-            match self.from.read(&mut self.buffer[self.end..]) {
-                Ok(n) => {
-                    self.end += n;
-                    return Ok(n > 0);
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                // What the decompressor says of a stream that is cut, or of one that is none.
-                Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return Err(Wrong::Torn("the compressed data"));
-                }
-                Err(e) => return Err(Wrong::Io(e)),
+        match self.from.read(&mut self.buffer[self.end..]) {
+            Ok(0) => self.over = true,
+            Ok(n) => self.end += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => {
+                self.over = true;
+                self.broken = Some(match e.kind() {
+                    // As the decompressor says it.
+                    ErrorKind::UnexpectedEof => Wrong::Torn("the compressed data"),
+                    ErrorKind::InvalidData => Wrong::Nonsense("the compressed data is damaged"),
+                    _ => Wrong::Io(e),
+                });
             }
         }
-    }
-}
-
-/// How far into a value the scan is.
-#[derive(Debug, Default)]
-struct Scan {
-    depth: usize,
-    in_text: bool,
-    escaped: bool,
-    scalar: bool,
-}
-
-impl Scan {
-    /// A number or a word ends where the document does.
-    const fn may_end(&self) -> bool {
-        self.scalar && self.depth == 0 && !self.in_text
-    }
-
-    /// Goes on behind the first `length` bytes. True when the value ends, after `length` bytes.
-    fn step(&mut self, bytes: &[u8], length: &mut usize) -> bool {
-        let mut i = *length;
-        while i < bytes.len() {
-            let ended = if self.in_text { self.text(bytes, &mut i) } else { self.structure(bytes, &mut i) };
-            if ended {
-                *length = i;
-                return true;
-            }
-        }
-        *length = i;
-        false
-    }
-
-    /// Goes on in a text. True if it ends, and is the value.
-    fn text(&mut self, bytes: &[u8], i: &mut usize) -> bool {
-        if core::mem::take(&mut self.escaped) {
-            *i += 1;
-            return false;
-        }
-        let rest = &bytes[*i..];
-        let Some(stop) = rest.iter().position(|&byte| byte == b'"' || byte == b'\\') else {
-            *i = bytes.len();
-            return false;
-        };
-        *i += stop + 1;
-        self.escaped = rest[stop] == b'\\';
-        self.in_text = self.escaped;
-        !self.in_text && self.depth == 0
-    }
-
-    /// Takes a byte, or the run of spaces that indents a line. True if the value ends.
-    fn structure(&mut self, bytes: &[u8], i: &mut usize) -> bool {
-        let in_scalar = self.scalar && self.depth == 0;
-        match bytes[*i] {
-            b'"' if !in_scalar => self.in_text = true,
-            b'{' | b'[' if !in_scalar => self.depth += 1,
-            b'}' | b']' | b',' | b' ' | b'\n' | b'\t' | b'\r' | b':' if self.depth == 0 => return true,
-            b'}' | b']' => {
-                self.depth -= 1;
-                *i += 1;
-                return self.depth == 0;
-            }
-            b' ' => {
-                // Two thirds of what damo writes: eight at a time.
-                while bytes.get(*i..*i + 8).is_some_and(|run| run == b"        ") {
-                    *i += 8;
-                }
-                *i += usize::from(bytes.get(*i) == Some(&b' '));
-                return false;
-            }
-            _ if self.depth == 0 => self.scalar = true,
-            _ => {}
-        }
-        *i += 1;
-        false
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
-    /// Gives one byte at a time.
+    /// Gives one byte at a time, and then an error.
     struct Drip<'a>(&'a [u8]);
 
     impl Read for Drip<'_> {
         fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-            let n = self.0.len().min(out.len()).min(1);
-            out[..n].copy_from_slice(&self.0[..n]);
-            self.0 = &self.0[n..];
-            Ok(n)
+            let (&byte, rest) = self.0.split_first().ok_or(ErrorKind::UnexpectedEof)?;
+            (out[0], self.0) = (byte, rest);
+            Ok(1)
         }
     }
 
     #[test]
     fn values_are_carved_whole_however_the_bytes_arrive() {
         let text = br#" {"a": [1, {"b": "]}\"\\"}], "c": 2}, -1.5e3 ,"x\"y",null ]"#;
-        let mut carver = Carver::new(Drip(text));
-        let mut carved = Vec::new();
-        loop {
-            let (offset, value) = carver.value().unwrap();
-            assert!(text[offset as usize..].starts_with(value));
-            carved.push(String::from_utf8(value.to_vec()).unwrap());
-            if !carver.takes(b',').unwrap() {
-                break;
+        for guess in [1, 20, 1_000] {
+            let mut carver = Carver::new(Drip(text));
+            let mut carved: Vec<Value> = Vec::new();
+            loop {
+                carved.push(carver.value(guess, 1_000).unwrap().0);
+                if !carver.takes(b',').unwrap() {
+                    break;
+                }
             }
+            assert_eq!(carved, [json!({"a": [1, {"b": "]}\"\\"}], "c": 2}), json!(-1.5e3), json!("x\"y"), Value::Null]);
+            assert!(carver.takes(b']').unwrap(), "what was read counts before the error behind it");
+            assert_eq!(carver.peek().unwrap_err().to_string(), "it ends in the middle of the compressed data");
         }
-        assert_eq!(carved, [r#"{"a": [1, {"b": "]}\"\\"}], "c": 2}"#, "-1.5e3", r#""x\"y""#, "null"]);
-        assert!(carver.takes(b']').unwrap() && carver.peek().unwrap().is_none());
     }
 
     #[test]
-    fn what_ends_too_soon_or_is_no_value_is_told() {
-        for (text, expected) in [
-            (&b"{\"a\": [1"[..], "it ends in the middle of a value"),
-            (b"\"abc", "it ends in the middle of a value"),
-            (b"", "it ends in the middle of the document"),
-            (b"]", "expected a value"),
-            (b",", "expected a value"),
+    fn what_ends_too_soon_is_no_value_or_too_long_is_told_with_its_place() {
+        for (text, offset, expected) in [
+            (&b" {\"a\": [1"[..], 1, "it ends in the middle of a value"),
+            (b"\"abc", 0, "it ends in the middle of a value"),
+            (b"", 0, "it ends in the middle of the document"),
+            (b"  ]", 2, "expected value"),
+            (b"[1,\n 2 3]", 7, "expected `,` or `]`"),
+            (b"\"0123456789\"", 0, "a value of more than 10 bytes is no part of a record"),
         ] {
-            assert_eq!(Carver::new(text).value().unwrap_err().to_string(), expected);
+            let mut carver = Carver::new(text);
+            assert_eq!(carver.value::<Value>(4, 10).unwrap_err().to_string(), expected);
+            assert_eq!(carver.offset(), offset, "{expected}");
         }
-        assert_eq!(Carver::new(&b"12"[..]).value().unwrap().1, b"12", "a number ends with the document");
+        assert_eq!(Carver::new(&b"12"[..]).value::<u32>(1, 10).unwrap(), (12, 2), "a number ends with the document");
     }
 }

@@ -5,10 +5,12 @@
 //! written beside what it has, where damo ignores it.
 
 mod carve;
+mod inflate;
 mod number;
 mod parts;
 mod reader;
 mod writer;
 
+pub(super) use inflate::Inflate;
 pub(super) use reader::DamoReader;
 pub use writer::DamoWriter;

@@ -1,13 +1,15 @@
 //! The parts of damo's records, as JSON has them.
 
+use core::fmt;
 use core::time::Duration;
 
 use damon_core::{Bp, Sees};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::number::Num;
 use crate::config::quantity::{Address, Count, Micros, Size};
+use crate::record::limits;
 use crate::record::model::{Region, SchemeStats, Snapshot};
 
 /// A snapshot. Fields that are not known are ignored, as damo does.
@@ -15,7 +17,8 @@ use crate::record::model::{Region, SchemeStats, Snapshot};
 pub(super) struct SnapshotPart {
     start_time: Num<Count>,
     end_time: Num<Count>,
-    regions: Vec<RegionPart>,
+    #[serde(deserialize_with = "regions")]
+    regions: Vec<Region>,
     total_bytes: Option<Num<Size>>,
     sample_interval_us: Option<Num<Micros>>,
     damos_stats: Option<StatsPart>,
@@ -60,21 +63,42 @@ struct Age {
 }
 
 impl SnapshotPart {
-    /// The snapshot, if its regions make sense.
-    pub(super) fn snapshot(self) -> Option<Snapshot> {
-        let mut s = Snapshot {
+    pub(super) fn snapshot(self) -> Snapshot {
+        Snapshot {
             start_ns: self.start_time.0,
             end_ns: self.end_time.0,
-            sampling: self.sample_interval_us.map(|n| Duration::from_micros(n.0)),
+            sampling: self.sample_interval_us.map(|n| Duration::from_nanos(n.0.saturating_mul(1_000))),
             total_bytes: self.total_bytes.map(|n| n.0),
             stats: self.damos_stats.map(StatsPart::stats),
-            regions: Vec::with_capacity(self.regions.len()),
-        };
-        for part in self.regions {
-            s.regions.push(part.region().filter(|r| r.start < r.end)?);
+            regions: self.regions,
         }
-        Some(s)
     }
+}
+
+/// Region by region, so that text that is none of them takes no more memory than they do.
+fn regions<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Region>, D::Error> {
+    struct Regions;
+
+    impl<'de> Visitor<'de> for Regions {
+        type Value = Vec<Region>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the array of regions")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Vec<Region>, A::Error> {
+            let mut regions = Vec::new();
+            while let Some(part) = parts.next_element::<RegionPart>()? {
+                if regions.len() == limits::REGIONS {
+                    return Err(A::Error::custom(limits::TOO_MANY_REGIONS));
+                }
+                let region = part.region().filter(|r| r.start < r.end && r.probe_hits.len() <= limits::PROBES);
+                regions.push(region.ok_or_else(|| A::Error::custom("a region that is empty, or counts beyond 2^32"))?);
+            }
+            Ok(regions)
+        }
+    }
+    d.deserialize_seq(Regions)
 }
 
 impl StatsPart {

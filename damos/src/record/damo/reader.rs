@@ -2,25 +2,32 @@
 
 use std::io::Read;
 
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::carve::Carver;
 use super::parts::SnapshotPart;
 use crate::record::Wrong;
+use crate::record::limits::{self, Said};
 use crate::record::model::{Item, Series};
+
+/// What is known of a series. Other fields are ignored, as damo does.
+const KNOWN: [&str; 7] =
+    ["kdamond_idx", "context_idx", "intervals", "scheme_idx", "target_id", "scheme_filters", "data_source"];
 
 /// A record of damo being read.
 #[derive(Debug)]
 pub(in crate::record) struct DamoReader<R> {
     json: Carver<R>,
     place: Place,
-    /// Where the value began that could not be understood.
-    culprit: Option<u64>,
     series: usize,
+    said: Said,
+    /// How long the last snapshot was: the next one is alike.
+    last: usize,
     /// What is known of the series under way, in damo's words.
     known: Map<String, Value>,
-    /// How much of that was given away.
-    given: usize,
+    /// How much of that was given away, if it was.
+    given: Option<usize>,
 }
 
 /// What comes next.
@@ -44,12 +51,13 @@ enum Place {
 
 impl<R: Read> DamoReader<R> {
     pub(in crate::record) fn new(from: R) -> Self {
-        Self { json: Carver::new(from), place: Place::Start, culprit: None, series: 0, known: Map::new(), given: 0 }
+        let (json, place, said, known) = (Carver::new(from), Place::Start, Said::default(), Map::new());
+        Self { json, place, series: 0, said, last: 0, known, given: None }
     }
 
     /// Where the next thing begins, or the one that could not be read.
-    pub(in crate::record) fn offset(&self) -> u64 {
-        self.culprit.unwrap_or(self.json.offset())
+    pub(in crate::record) const fn offset(&self) -> u64 {
+        self.json.offset()
     }
 
     /// The next thing, `None` at the end.
@@ -65,8 +73,9 @@ impl<R: Read> DamoReader<R> {
                         self.place = Place::End;
                     } else {
                         self.json.expect(b'{', "a record: an object")?;
+                        self.said.more(0)?;
                         self.known.clear();
-                        self.given = 0;
+                        self.given = None;
                         self.place = Place::Field { first: true };
                     }
                 }
@@ -107,46 +116,42 @@ impl<R: Read> DamoReader<R> {
     fn field(&mut self, first: bool) -> Result<Option<Item>, Wrong> {
         if self.ends(b'}', first)? {
             self.place = Place::Record { first: false };
-            let more = self.known.len() > self.given || self.given == 0;
-            let item = if more { Some(self.begun()?) } else { None };
+            let item = if self.given.is_none_or(|given| given < self.known.len()) { Some(self.begun()?) } else { None };
             self.series += 1;
             return Ok(item);
         }
-        let name: String = self.parse()?;
+        let name: String = self.small()?.0;
         self.json.expect(b':', "a colon after the field's name")?;
         if name == "snapshots" {
             self.json.expect(b'[', "the array of snapshots")?;
             self.place = Place::Snapshot { first: true };
             return self.begun().map(Some);
         }
-        let value = self.parse()?;
-        self.known.insert(name, value);
         self.place = Place::Field { first: false };
+        if KNOWN.contains(&name.as_str()) {
+            let (value, length) = self.small()?;
+            self.said.more(length)?;
+            self.known.insert(name, value);
+        } else {
+            self.json.value::<IgnoredAny>(self.last, limits::SNAPSHOT_TEXT)?;
+        }
         Ok(None)
     }
 
     fn begun(&mut self) -> Result<Item, Wrong> {
-        self.given = self.known.len().max(1);
+        self.given = Some(self.known.len());
         let series: Series = serde_json::from_value(Value::Object(self.known.clone()))?;
         Ok(Item::Series(self.series, series))
     }
 
     fn snapshot(&mut self) -> Result<Item, Wrong> {
-        let start = self.json.offset();
-        let part: SnapshotPart = self.parse()?;
-        let Some(snapshot) = part.snapshot() else {
-            self.culprit = Some(start);
-            return Err(Wrong::Nonsense("a region of the snapshot is empty, or counts beyond 2^32"));
-        };
-        Ok(Item::Snapshot(self.series, snapshot))
+        let guess = self.last + self.last / 8 + 1_000;
+        let (part, length) = self.json.value::<SnapshotPart>(guess, limits::SNAPSHOT_TEXT)?;
+        self.last = length;
+        Ok(Item::Snapshot(self.series, part.snapshot()))
     }
 
-    fn parse<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Wrong> {
-        let (start, text) = self.json.value()?;
-        serde_json::from_slice(text).map_err(|e| {
-            let lines = text.split_inclusive(|&b| b == b'\n').take(e.line().saturating_sub(1)).map(<[u8]>::len);
-            self.culprit = Some(start + (lines.sum::<usize>() + e.column().saturating_sub(1)) as u64);
-            e.into()
-        })
+    fn small<T: DeserializeOwned>(&mut self) -> Result<(T, usize), Wrong> {
+        self.json.value(100, limits::SERIES_TEXT)
     }
 }

@@ -6,8 +6,8 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde_json::json;
 
-use crate::record::WriteError;
 use crate::record::model::{Region, Series, Snapshot};
+use crate::record::{WriteError, limits};
 
 /// Writes a record that damo renders. One series after the other: each is ended by the next, or by [`finish`](Self::finish), without
 /// which the file is not whole.
@@ -57,6 +57,7 @@ impl<W: Write> DamoWriter<W> {
         if let Some(r) = s.regions.iter().find(|r| r.end <= r.start) {
             return Err(WriteError::Empty { start: r.start, end: r.end });
         }
+        limits::check(s)?;
         if !core::mem::take(&mut self.first) {
             self.text.extend_from_slice(b",\n");
         }

@@ -3,7 +3,8 @@
 use super::timing::Timing;
 use crate::record::model::{Item, Series, Snapshot};
 
-/// The extent of each series of a record. Its memory grows with the gaps between addresses, not with the record's length.
+/// The extent of each series of a record. Its memory grows with the gaps between addresses, up to a bound, not with the record's
+/// length: above some ten thousand the smallest are no gaps any more.
 ///
 /// ```
 /// use damos::record::{figures::Survey, Item, Region, Series, Snapshot};
@@ -19,6 +20,9 @@ use crate::record::model::{Item, Series, Snapshot};
 pub struct Survey {
     series: Vec<Surveyed>,
 }
+
+/// Gaps that are kept in any case.
+const GAPS: usize = 1 << 14;
 
 /// The extent of one series.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +122,23 @@ impl Surveyed {
         } else {
             self.ranges.splice(first..after, [new]);
         }
+        if self.ranges.len() > 2 * GAPS {
+            self.coalesce();
+        }
+    }
+
+    /// Joins ranges across all but the widest gaps.
+    fn coalesce(&mut self) {
+        let mut gaps: Vec<u64> = self.ranges.windows(2).map(|pair| pair[1].start - pair[0].end).collect();
+        let at = gaps.len() - GAPS;
+        let narrow = *gaps.select_nth_unstable(at).1;
+        self.ranges.dedup_by(|next, last| {
+            let joined = next.start - last.end <= narrow;
+            if joined {
+                (last.end, last.heat) = (next.end, last.heat + next.heat);
+            }
+            joined
+        });
     }
 
     /// The intervals of one of its snapshots.
@@ -137,6 +158,21 @@ impl Contiguous {
 mod tests {
     use super::*;
     use crate::record::Region;
+
+    #[test]
+    fn of_many_ranges_those_with_small_gaps_become_one() {
+        let mut series = Surveyed::default();
+        // Every hundredth gap is wide.
+        let start = |i: u64| i * 0x3000 + i / 100 * 0x1000;
+        let regions = |from| (from..from + 500).map(|i| Region::new(start(i), start(i) + 0x1000)).collect();
+        for i in 0..200 {
+            series.add(&Snapshot { regions: regions(i * 500), ..Snapshot::default() });
+        }
+        let ranges = series.ranges();
+        assert!(ranges.len() <= 2 * GAPS && ranges.windows(2).all(|pair| pair[0].end < pair[1].start));
+        let wide = ranges.windows(2).filter(|pair| pair[1].start - pair[0].end == 0x3000).count();
+        assert_eq!((wide, ranges[0].start, ranges[ranges.len() - 1].end), (999, 0, start(99_999) + 0x1000));
+    }
 
     #[test]
     fn gaps_that_a_later_snapshot_fills_are_none() {
