@@ -184,7 +184,7 @@ impl Region {
     }
 
     /// The access rate, 0 to 10,000: what the adjuster believes, else accesses by samples of this aggregation. `None` while
-    /// there is neither.
+    /// there is neither. Where few hits come from scattered spots, `Adjust::Adaptive` says that of the pages around them.
     pub fn rate(&self) -> Option<Bp> {
         if self.evidence > 0 {
             return Some(Bp(self.believed_bp.into()));
