@@ -8,11 +8,13 @@ pub mod heatmap;
 pub mod progress;
 pub mod recorded;
 pub mod report;
+pub mod schemes;
 pub mod score;
 pub mod slowdown;
 pub mod subject;
 pub mod truth;
 pub mod vectors;
+pub mod watch;
 pub mod workload;
 
 /// The README's program is compiled and run with the tests.

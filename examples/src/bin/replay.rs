@@ -8,13 +8,12 @@
 //! action succeeds at once, and page filters pass all.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use damos::config::Document;
-use damos::scheme::Scheme;
 use examples::recorded::{Source, replay};
+use examples::schemes;
 
 /// Tries schemes on a record of memory accesses.
 #[derive(Parser)]
@@ -40,14 +39,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let schemes = schemes(&args.scheme).map_err(|e| format!("{}: {e}", args.scheme.display()))?;
+    let schemes = schemes::read(&args.scheme)?;
     let mut out = io::stdout().lock();
     replay::report(&Source::new(args.file, args.series), &schemes, &mut out)?;
     Ok(out.flush()?)
-}
-
-fn schemes(path: &Path) -> Result<Vec<Scheme>, Box<dyn std::error::Error>> {
-    let document: Document = std::fs::read_to_string(path)?.parse()?;
-    let schemes: Vec<_> = document.configs(&())?.into_iter().flat_map(|config| config.schemes).collect();
-    if schemes.is_empty() { Err("the configuration has no schemes".into()) } else { Ok(schemes) }
 }

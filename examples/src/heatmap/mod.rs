@@ -1,9 +1,9 @@
 //! Access rates over time × addresses, to be drawn in a terminal or as a picture.
 
 mod paint;
-mod palette;
+pub(crate) mod palette;
 mod picture;
-mod terminal;
+pub(crate) mod terminal;
 mod tiles;
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use damon_core::{AddrRange, RegionSnapshot};
 
 pub use picture::{PictureError, png, svg, writable};
-pub use terminal::{Terminal, render};
+pub use terminal::{Terminal, render, wants_colour};
 pub use tiles::{Row, tiles_png};
 
 /// One piece of the map.
@@ -89,7 +89,7 @@ impl HeatMap {
 
     /// The panel of `range` cut into `columns` × `rows` cells, column by column, the lowest address first. Each is the
     /// mean over its bytes and time, or what most of it is where nothing is known.
-    fn grid(&self, range: AddrRange, columns: usize, rows: usize) -> Vec<Vec<Cell>> {
+    pub fn grid(&self, range: AddrRange, columns: usize, rows: usize) -> Vec<Vec<Cell>> {
         let width = self.time().as_secs_f64() / columns as f64;
         (0..columns)
             .map(|i| {

@@ -17,18 +17,18 @@ const VIRIDIS: [(u8, u8, u8); 10] = [
 ];
 
 /// The same steps among the 256 colours of terminals.
-pub(super) const TERMINAL: [u8; 10] = [53, 54, 60, 24, 30, 36, 42, 77, 148, 226];
+pub(crate) const TERMINAL: [u8; 10] = [53, 54, 60, 24, 30, 36, 42, 77, 148, 226];
 
 /// The same steps in characters, by the ink that they take.
-pub(super) const INK: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
+pub(crate) const INK: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
 /// Which of ten steps a rate of 0 to 1 is.
-pub(super) fn step(rate: f32) -> usize {
+pub(crate) fn step(rate: f32) -> usize {
     (rate.clamp(0.0, 1.0) * 9.0).round() as usize
 }
 
 /// The colour of a rate of 0 to 1.
-pub(super) fn rgb(rate: f32) -> (u8, u8, u8) {
+pub(crate) fn rgb(rate: f32) -> (u8, u8, u8) {
     let at = rate.clamp(0.0, 1.0) * 9.0;
     let (low, high) = (VIRIDIS[at.floor() as usize], VIRIDIS[at.ceil() as usize]);
     let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * at.fract()).round() as u8;

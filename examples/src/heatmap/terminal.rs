@@ -5,8 +5,8 @@ use std::io::IsTerminal as _;
 
 use super::{Cell, HeatMap, bytes, palette, time_ticks};
 
-const UNSEEN: char = '/';
-const UNMAPPED: char = '~';
+pub(crate) const UNSEEN: char = '/';
+pub(crate) const UNMAPPED: char = '~';
 const MARK: char = 'v';
 /// Room for an offset, left of each row.
 const MARGIN: usize = 11;
@@ -23,13 +23,18 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Standard output: without colours where it is no terminal, `NO_COLOR` is set or `TERM` is `dumb`.
+    /// Standard output: without colours where it is no terminal, or does not [want](wants_colour) them.
     pub fn stdout() -> Self {
-        let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|v| v == "dumb");
         let width = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
-        Self { width: width.max(40), rows: 36, colour: std::io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
+        Self { width: width.max(40), rows: 36, colour: std::io::stdout().is_terminal() && wants_colour() }
     }
+}
+
+/// Neither is `NO_COLOR` set, nor says `TERM` that there are no 256 colours: `dumb`, the console, those of old.
+pub fn wants_colour() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".into());
+    !no_color && !["dumb", "linux", "vt", "ansi"].iter().any(|few| term.starts_with(few)) && !term.ends_with("-mono")
 }
 
 /// Draws `map` for `terminal`: a panel for each mapping, marks of time, and what the marks mean.

@@ -7,7 +7,7 @@ pub mod regions;
 pub mod replay;
 pub mod schemes;
 mod times;
-mod units;
+pub(crate) mod units;
 pub mod wss;
 
 use std::cell::{Cell, OnceCell};

@@ -1,7 +1,7 @@
 //! Figures with units that cannot be taken for one another.
 
 /// Microseconds as time.
-pub(super) fn time(us: f64) -> String {
+pub(crate) fn time(us: f64) -> String {
     match us {
         us if us < 1e3 => format!("{us:.0} us"),
         us if us < 1e6 => format!("{:.1} ms", us / 1e3),
@@ -13,17 +13,17 @@ pub(super) fn time(us: f64) -> String {
 }
 
 /// Accesses seen per second.
-pub(super) fn hz(hz: f64) -> String {
+pub(crate) fn hz(hz: f64) -> String {
     if hz < 10.0 && hz != 0.0 { format!("{hz:.2} Hz") } else { format!("{hz:.0} Hz") }
 }
 
 /// A part of the whole.
-pub(super) fn percent(part: f64) -> String {
+pub(crate) fn percent(part: f64) -> String {
     format!("{:.1}%", 100.0 * part)
 }
 
 /// A bar of so many of `width` characters.
-pub(super) fn bar(part: f64, width: usize) -> String {
+pub(crate) fn bar(part: f64, width: usize) -> String {
     let full = (part.clamp(0.0, 1.0) * width as f64).round() as usize;
     format!("|{}{}|", "*".repeat(full), " ".repeat(width - full))
 }

@@ -1,0 +1,86 @@
+//! The screen at sizes that people have, and at those that only happen.
+#![allow(clippy::unwrap_used)]
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::*;
+use crate::watch::keys::Action;
+use crate::watch::state::Event;
+use crate::watch::tests::{mapping, state};
+
+const INK: Ink = Ink { colour: false, unicode: false };
+
+fn drawn(state: &State, ink: Ink, width: u16, height: u16) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(state, ink, frame.area(), frame.buffer_mut())).unwrap();
+    let buffer = terminal.backend().buffer().clone();
+    let lines = buffer.content.chunks(usize::from(width).max(1));
+    lines.map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned()).collect()
+}
+
+fn named() -> State {
+    let mut state = state();
+    let mappings = vec![mapping(0, 12, "[heap]"), mapping(40, 60, "/srv/data.db")];
+    state.update(Event::Mapped(damon_core::TargetId::new(0), Some(7), mappings));
+    state
+}
+
+#[test]
+fn eighty_by_twenty_four_shows_everything() {
+    let lines = drawn(&named(), INK, 80, 24);
+    let text = lines.join("\n");
+    for part in [
+        "watch the test  36 MiB in 4 regions",
+        "[heap]",
+        "data.db",
+        "samples with an access 0%  .:-=+*#%@ 100%",
+        "mapping",
+        "*hit",
+        "accessed",
+        "idle      50%   75%",
+        "sampling",
+        "checks",
+        "q quit",
+    ] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert_eq!(lines.len(), 24);
+}
+
+#[test]
+fn without_colour_heat_is_told_by_the_character() {
+    let lines = drawn(&named(), INK, 80, 24);
+    assert!(lines.iter().any(|line| line.ends_with("| @")), "{}", lines.join("\n"));
+    assert!(lines.iter().all(|line| line.is_ascii()), "{}", lines.join("\n"));
+}
+
+#[test]
+fn help_and_what_works_here_lie_over_the_picture_and_go_again() {
+    let mut state = named();
+    let before = drawn(&state, INK, 80, 24);
+    for (action, part) in [(Action::Help, "pause and go on"), (Action::Info, &state.info.clone())] {
+        state.update(Event::Asked(action));
+        let over = drawn(&state, INK, 80, 24).join("\n");
+        assert!(over.contains(part), "{part} is missing:\n{over}");
+        state.update(Event::Asked(action));
+        assert_eq!(drawn(&state, INK, 80, 24), before);
+    }
+}
+
+#[test]
+fn a_wide_screen_has_more_of_the_past_and_of_the_regions() {
+    let [narrow, wide] = [(80, 24), (120, 40)].map(|(width, height)| drawn(&named(), INK, width, height));
+    assert_eq!((wide.len(), wide.last()), (40, narrow.last()));
+    assert!(wide.iter().any(|line| line.chars().count() > 100));
+}
+
+#[test]
+fn no_size_is_too_small() {
+    let state = named();
+    for (width, height) in (1..=40).flat_map(|w| (1..=12).map(move |h| (w * 2 - 1, h))) {
+        for ink in [INK, Ink { colour: true, unicode: true }] {
+            assert_eq!(drawn(&state, ink, width, height).len(), usize::from(height));
+        }
+    }
+}
