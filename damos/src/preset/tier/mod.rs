@@ -29,12 +29,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod benefit;
 mod hierarchy;
 mod load;
 mod plan;
 mod report;
 mod route;
 mod space;
+mod steer;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "topology")]
@@ -46,6 +48,7 @@ use damon_core::{AttrsSpec, Bp, IntervalsGoal, TargetId};
 
 use crate::scheme::TargetShare;
 
+pub use benefit::Benefit;
 pub use hierarchy::{Hierarchy, HierarchyError, Node};
 pub use load::Limits;
 pub use plan::Plan;
@@ -68,7 +71,9 @@ pub struct Tiering {
     /// What was moved and is then accessed in the other way so soon is left alone for that time, each time it happens again
     /// for twice as long. In [`Space::Virtual`] alone: physical addresses stay behind. Default 10 s; zero is no such rest.
     pub rest: Duration,
-    /// The load above which nothing moves.
+    /// When a move is worth its cost.
+    pub benefit: Benefit,
+    /// The load above which less is moved.
     pub limits: Limits,
     /// Which target gets how much of what may be moved; see [`Scheme::shares`](crate::scheme::Scheme::shares).
     pub shares: Vec<TargetShare>,
@@ -89,6 +94,7 @@ impl Default for Tiering {
             reset_interval: Duration::from_secs(1),
             filter_young: true,
             rest: Duration::from_secs(10),
+            benefit: Benefit::default(),
             limits: Limits::default(),
             shares: Vec::new(),
             primary: None,
@@ -126,6 +132,11 @@ pub enum TieringError {
 }
 
 impl Tiering {
+    pub(super) fn bytes_per_window(&self) -> u64 {
+        let bytes = u128::from(self.bytes_per_s) * self.reset_interval.as_millis() / 1_000;
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(1)
+    }
+
     /// What is to be done on these nodes, to memory of this kind of addresses. Where there is nothing to do the plan has no
     /// schemes, and says why.
     ///

@@ -25,17 +25,20 @@ pub struct Plan {
     pub(super) tiering: Tiering,
     pub(super) hierarchy: Hierarchy,
     pub(super) space: Space,
+    /// Routes on which nothing is gained any more.
+    pub(super) closed: Vec<bool>,
 }
 
 impl Plan {
     pub(super) fn new(tiering: Tiering, hierarchy: Hierarchy, space: Space) -> Self {
         let routes = routes(&hierarchy);
-        let schemes = routes.iter().map(|route| scheme(&tiering, &space, route)).collect();
+        let schemes = routes.iter().map(|route| scheme(&tiering, &hierarchy, &space, route)).collect();
         let mut notes = Vec::new();
         if routes.is_empty() {
             notes.push(nothing(&hierarchy).to_owned());
         }
-        Self { attrs: tiering.monitoring.clone(), schemes, routes, notes, tiering, hierarchy, space }
+        let closed = vec![false; routes.len()];
+        Self { closed, attrs: tiering.monitoring.clone(), schemes, routes, notes, tiering, hierarchy, space }
     }
 
     /// The nodes that it was made for.
@@ -52,8 +55,7 @@ impl Plan {
         self.tiering.plan(hierarchy, space)
     }
 
-    /// Leaves out what `actor` will not do and what nobody can measure here, with a note for each: goals on load, and
-    /// filters. What remains, the goals on node use among it, is what cannot be done without.
+    /// Leaves out filters that `actor` cannot answer, and notes that and what nobody can measure here.
     pub fn adapt<A: ApplyOps + ?Sized>(&mut self, actor: &A, metrics: &mut (impl Metrics + ?Sized)) {
         let notes = &mut self.notes;
         let mut note = |text: String| {
@@ -74,13 +76,18 @@ impl Plan {
                     None => true,
                 }
             });
-            scheme.quota.goals.retain(|goal| match (goal.metric, metrics.read(goal.metric)) {
-                (Metric::NodeMemFreeBp(_) | Metric::NodeMemUsedBp(_), _) | (_, Ok(_)) => true,
-                (_, Err(MetricError { metric, why, .. })) => {
+        }
+        for route in &self.routes {
+            for (metric, _) in self.tiering.limits.looks([route.from, route.to]) {
+                if let Err(MetricError { why, .. }) = metrics.read(metric) {
                     note(format!("not slowed by {metric:?}, which cannot be read: {why}"));
-                    false
                 }
-            });
+            }
+            for metric in [route.from, route.to].map(Metric::NodeLatencyNs) {
+                if let Err(MetricError { why, .. }) = metrics.read(metric) {
+                    note(format!("{metric:?} cannot be read, taken as without load: {why}"));
+                }
+            }
         }
     }
 }
@@ -103,8 +110,8 @@ fn nothing(hierarchy: &Hierarchy) -> &'static str {
     }
 }
 
-fn scheme(tiering: &Tiering, space: &Space, route: &Route) -> Scheme {
-    let Tiering { free, used, bytes_per_s, reset_interval, .. } = *tiering;
+fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route) -> Scheme {
+    let Tiering { free, used, reset_interval, .. } = *tiering;
     let (action, freq, goal) = match route.direction {
         Direction::Demote => {
             (Action::MigrateCold, Freq::NONE, Goal::new(Metric::NodeMemFreeBp(route.from), free.0.into()))
@@ -118,18 +125,19 @@ fn scheme(tiering: &Tiering, space: &Space, route: &Route) -> Scheme {
         let matching = route.direction == Direction::Demote;
         filters.push(Filter { page: PageFilter::Young, matching, allow: false });
     }
-    let per_window = u128::from(bytes_per_s) * reset_interval.as_millis() / 1_000;
+    let filled = if route.direction == Direction::Demote { route.from } else { route.to };
+    let whole = hierarchy.node(filled).map_or(0, |node| node.bytes);
     Scheme {
         pattern: AccessPattern { size: SIZES, freq, ..AccessPattern::default() },
         dests: vec![Dest { node: route.to, weight: 1 }],
         quota: Quota {
-            size: u64::try_from(per_window).unwrap_or(u64::MAX).max(1),
+            size: tiering.bytes_per_window(),
             reset_interval,
             // What is there already, or cannot move, is looked at and no more.
             fail_charge: Some((1, 100)),
             weights: Weights { size: 0, nr_accesses: 1, age: 100 },
-            goals: core::iter::once(goal).chain(tiering.limits.goals(route.to)).collect(),
-            tuner: Tuner::Temporal,
+            goals: vec![goal],
+            tuner: Tuner::Exact { whole },
             ..Quota::default()
         },
         shares: tiering.shares.clone(),

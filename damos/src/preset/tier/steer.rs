@@ -1,0 +1,102 @@
+//! Keeps a plan up to date with what is seen: the waterlines between tiers, room for what waits, load.
+
+use damon_core::{Bp, Metric, Metrics, NodeId, View};
+
+use super::benefit::Heat;
+use super::{Direction, Plan, Route};
+use crate::engine::Schemes;
+use crate::scheme::Freq;
+
+/// A node gives up at most this part of its memory at once, to make room.
+const ROOM: u64 = 500;
+/// Latency must be better by so much to open a route that was closed: a tenth.
+const REOPEN: u64 = 10;
+
+impl Plan {
+    /// Adjusts the schemes to what `view` shows and `metrics` tell, given what they did so far; says whether anything changed, so
+    /// that they are to be given to the context anew. To be called when an aggregation has ended.
+    ///
+    /// - Memory that is watched is ranked by its rate. The hottest that fills a tier, and those above it, belongs there: the
+    ///   rate at which it is full is the tier's *waterline*. What is above it by a margin is promoted, what is below it by a margin
+    ///   demoted, and what is between stays where it is.
+    /// - What is to be promoted must be accessed so much more often than what leaves for it that both moves pay back.
+    /// - A node demotes what is needed to keep its part free, and what waits to come.
+    /// - Nothing is promoted to a node whose latency under load is no longer better.
+    /// - Under load less is moved.
+    pub fn steer(&mut self, view: &View<'_>, schemes: &Schemes, metrics: &mut (impl Metrics + ?Sized)) -> bool {
+        let before: Vec<_> = self.schemes.iter().map(|s| (s.pattern.freq.clone(), s.quota.clone())).collect();
+        let regions = view.targets().iter().flat_map(|t| t.regions());
+        let unit = view.attrs().spec().addr_unit;
+        let heat: Heat = regions.map(|r| (r.rate().unwrap_or_default(), r.size().saturating_mul(unit))).collect();
+        let mut rooms: Vec<(NodeId, u64)> = Vec::new();
+        for i in 0..self.routes.len() {
+            let route = self.routes[i];
+            self.place(i, &heat, view, metrics);
+            if route.direction == Direction::Demote {
+                let room = self.make_room(i, schemes, &rooms, metrics);
+                rooms.push((route.to, room));
+            }
+            let halvings = self.tiering.limits.halvings([route.from, route.to], metrics);
+            self.schemes[i].quota.size = (self.tiering.bytes_per_window() >> halvings).max(1);
+        }
+        let after = self.schemes.iter().map(|s| (&s.pattern.freq, &s.quota));
+        !before.iter().map(|(freq, quota)| (freq, quota)).eq(after)
+    }
+
+    /// The rates that a scheme is about.
+    fn place(&mut self, i: usize, heat: &Heat, view: &View<'_>, metrics: &mut (impl Metrics + ?Sized)) {
+        let Route { direction, from, to } = self.routes[i];
+        let (upper, lower) = if direction == Direction::Promote { (to, from) } else { (from, to) };
+        let line = heat.waterline(self.above(upper));
+        let gain = self.gain(i, lower, upper, metrics);
+        let band = self.tiering.benefit.band(line, gain, view.attrs().sampling());
+        self.schemes[i].pattern.freq = match direction {
+            Direction::Promote => Freq::Rate(band.up..=Bp(u32::MAX)),
+            Direction::Demote => Freq::Rate(Bp(0)..=band.down),
+        };
+    }
+
+    /// Bytes that there are in the tier of a node and in those above it, as far as they are to be used.
+    fn above(&self, node: NodeId) -> u64 {
+        let tier = self.hierarchy.node(node).map_or(0, |node| node.tier);
+        let bytes: u64 = self.hierarchy.nodes.iter().filter(|node| node.tier <= tier).map(|node| node.bytes).sum();
+        let used = u128::from(bytes) * u128::from(Bp::WHOLE.0 - self.tiering.free.0) / u128::from(Bp::WHOLE.0);
+        u64::try_from(used).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds that an access gains on the upper node now; 0 where that is no longer better. Where latencies are unknown
+    /// the tiers alone say that it is: by as much as CXL memory is slower, then.
+    fn gain(&mut self, i: usize, lower: NodeId, upper: NodeId, metrics: &mut (impl Metrics + ?Sized)) -> u64 {
+        let mut now = |node| metrics.read(Metric::NodeLatencyNs(node)).ok();
+        let Some((slow, fast)) = now(lower).zip(now(upper)) else {
+            return self.hierarchy.gain_ns(lower, upper).map_or(150, |ns| ns.max(0).unsigned_abs());
+        };
+        let band = if self.closed[i] { slow / REOPEN } else { 0 };
+        self.closed[i] = fast + band >= slow;
+        if self.closed[i] { 0 } else { slow - fast }
+    }
+
+    /// How much of its memory a node is to have free: what it always has, and what waits to come, from below to be promoted and
+    /// from above to be demoted. Gives how many bytes have to leave for that.
+    fn make_room(
+        &mut self,
+        i: usize,
+        schemes: &Schemes,
+        rooms: &[(NodeId, u64)],
+        metrics: &mut (impl Metrics + ?Sized),
+    ) -> u64 {
+        let from = self.routes[i].from;
+        let Some(bytes) = self.hierarchy.node(from).map(|node| node.bytes.max(1)) else { return 0 };
+        let into = |(_, route): &(usize, &Route)| route.direction == Direction::Promote && route.to == from;
+        let waiting = self.routes.iter().enumerate().filter(into).filter_map(|(i, _)| schemes.eligible(i));
+        let coming = rooms.iter().filter(|(to, _)| *to == from).map(|&(_, room)| room);
+        let wanted: u64 = waiting.chain(coming).fold(0, u64::saturating_add);
+        let wanted = u64::from(Bp::of(wanted, bytes).0).min(ROOM);
+        let target = u64::from(self.tiering.free.0) + wanted;
+        if let Some(goal) = self.schemes[i].quota.goals.first_mut() {
+            goal.target_value = target;
+        }
+        let free = metrics.read(Metric::NodeMemFreeBp(from)).unwrap_or(target);
+        u64::try_from(u128::from(bytes) * u128::from(target.saturating_sub(free)) / 10_000).unwrap_or(u64::MAX)
+    }
+}
