@@ -18,6 +18,7 @@
 //! | [`plant`] | laws of what a size does to a metric, to tune on |
 //! | [`faulty`] | any backend, with faults put in |
 //! | [`tracer`] | any backend, with a trace of its calls |
+//! | [`tiering`] | a machine with tiers of memory, and policies that place it |
 //! | [`trace`] | memory traces of real programs, replayed into a monitor |
 //! | [`conformance`] | a suite that any backend can be run against |
 //!
@@ -57,6 +58,7 @@ pub mod plan;
 pub mod plant;
 pub mod scenario;
 pub mod score;
+pub mod tiering;
 pub mod trace;
 pub mod tracer;
 pub mod workload;
