@@ -5,6 +5,7 @@ pub mod acting;
 pub mod agent;
 pub mod cache;
 pub mod heatmap;
+pub mod placement;
 pub mod progress;
 pub mod recorded;
 pub mod report;

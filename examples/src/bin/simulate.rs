@@ -1,4 +1,5 @@
-//! Runs algorithms on memory whose truth is known, and says how far their pictures are from it.
+//! Runs algorithms on memory whose truth is known, and says how far their pictures are from it, and what placing memory by them
+//! is worth.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,8 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use damon_ops_sim::Scenario;
 use damon_ops_sim::compare::{ADAPTIVE, Algorithm, Budget, CLASSIC, Grouped};
+use damon_ops_sim::tiering::{Costs, Spec};
 use examples::accuracy::{maps, report, run};
 use examples::heatmap::tiles_png;
+use examples::placement;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -18,6 +21,8 @@ enum Args {
     Accuracy(Accuracy),
     /// Draws what is seen of each scenario beside its truth: heat maps over time and addresses.
     Heatmap(Heatmap),
+    /// Places the memory of machines with several tiers by each policy, and says how fast programs are then.
+    Tiering(Tiering),
 }
 
 #[derive(clap::Args)]
@@ -58,6 +63,22 @@ struct Heatmap {
     files: Vec<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct Tiering {
+    /// Runs each policy with the seeds 0 to N - 1.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: u64,
+    /// Prints a JSON object for each run, with its series over time, instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Other costs than the default ones: a JSON object such as {"cxl_ns": 410}.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    costs: String,
+    /// Machines, such as damon-ops-sim/tiering/*.json.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Choice {
     Classic,
@@ -79,6 +100,7 @@ fn main() -> ExitCode {
     let done = match Args::parse() {
         Args::Accuracy(args) => accuracy(&args),
         Args::Heatmap(args) => heatmap(&args),
+        Args::Tiering(args) => tiering(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -130,4 +152,29 @@ fn heatmap(args: &Heatmap) -> Result<(), Error> {
     tiles_png(&rows, &names, "access rates: what is there, and what is seen of it", &args.png)?;
     println!("drew {} scenarios into {}", rows.len(), args.png.display());
     Ok(())
+}
+
+fn tiering(args: &Tiering) -> Result<(), Error> {
+    let costs: Costs = serde_json::from_str(&args.costs).map_err(|e| format!("--costs: {e}"))?;
+    let specs = args.files.iter().map(Spec::read).collect::<Result<Vec<_>, _>>()?;
+    let out = &mut std::io::stdout().lock();
+    if !args.json {
+        placement::constants(out, &costs)?;
+    }
+    for spec in &specs {
+        let comparison = placement::compare(spec, costs, args.seeds)?;
+        if args.json {
+            placement::json(out, &comparison, &commit())?;
+        } else {
+            placement::table(out, &comparison)?;
+        }
+    }
+    Ok(())
+}
+
+/// The revision of the sources in the current directory, with `-dirty` where they were changed; "unknown" outside a clone.
+fn commit() -> String {
+    let git = std::process::Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
+    let said = git.ok().filter(|out| out.status.success()).and_then(|out| String::from_utf8(out.stdout).ok());
+    said.map_or("unknown".into(), |s| s.trim().into())
 }
