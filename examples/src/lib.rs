@@ -13,6 +13,7 @@ pub mod schemes;
 pub mod score;
 pub mod slowdown;
 pub mod subject;
+pub mod tiering;
 pub mod truth;
 pub mod vectors;
 pub mod watch;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use damon_core::control::watermarks::Marks;
-use damon_core::{Bp, Metric};
+use damon_core::{AttrsSpec, Bp, Metric};
 use damos::config::quantity::{Millis, Permil, Size};
 use damos::preset;
 use damos::scheme::Watermarks;
@@ -62,7 +62,7 @@ pub struct LruSort {
 }
 
 /// Takes what the file says, and leaves the rest.
-fn set<T>(field: &mut T, said: Option<T>) {
+pub(crate) fn set<T>(field: &mut T, said: Option<T>) {
     if let Some(said) = said {
         *field = said;
     }
@@ -75,6 +75,17 @@ impl Monitoring {
         set(&mut to.min_nr_regions, self.min_nr_regions);
         set(&mut to.max_nr_regions, self.max_nr_regions);
         set(&mut to.autotune, self.autotune);
+    }
+
+    /// The same where intervals are tuned by default, towards a goal of their own.
+    pub(crate) fn change(self, to: &mut AttrsSpec) {
+        set(&mut to.sampling, self.sampling.map(Millis::duration));
+        set(&mut to.aggregation, self.aggregation.map(Millis::duration));
+        set(&mut to.min_nr_regions, self.min_nr_regions);
+        set(&mut to.max_nr_regions, self.max_nr_regions);
+        if self.autotune == Some(false) {
+            to.intervals_goal = None;
+        }
     }
 }
 

@@ -27,6 +27,9 @@ use signal_hook::consts::SIGHUP;
 use crate::heatmap::bytes;
 use crate::subject::{Opened, Stop, Subject};
 
+/// Somebody looks so often at least.
+const OFTEN: Duration = Duration::from_secs(1);
+
 /// What all agents are told on the command line.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -45,8 +48,13 @@ pub struct Options {
     /// CPU time that it may take, in thousandths of a CPU; beyond that it looks less often.
     #[arg(long, default_value_t = 20)]
     cpu_permille: u32,
-    #[command(flatten)]
-    subject: Subject,
+}
+
+impl Options {
+    /// Shall it only say what it would do?
+    pub const fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
 }
 
 /// What an agent does: how it watches, and its schemes.
@@ -60,17 +68,25 @@ pub struct Plan {
 
 /// An agent: its name, and how it makes its plan of the text of its file.
 #[derive(Clone, Copy, Debug)]
-pub struct Agent {
+pub struct Agent<F> {
     /// What it is called.
     pub name: &'static str,
     /// Makes the plan.
-    pub plan: fn(&str) -> Result<Plan, Box<dyn Error>>,
+    pub plan: F,
 }
 
-impl Agent {
-    /// Runs, and says what went wrong.
-    pub fn main(&self, options: &Options) -> ExitCode {
-        match self.run(options) {
+/// What an agent does besides: called after each step, once in a second at least.
+pub type Besides<'a> = &'a mut dyn FnMut(&mut Context<Box<DynOps>>, &Opened) -> Result<(), Box<dyn Error>>;
+
+impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
+    /// Runs on `subject`, and says what went wrong.
+    pub fn main(&self, options: &Options, subject: &Subject) -> ExitCode {
+        self.ended(self.run(options, subject, &mut |_, _| Ok(())))
+    }
+
+    /// Says what went wrong.
+    pub fn ended(&self, result: Result<(), Box<dyn Error>>) -> ExitCode {
+        match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(e) => {
                 self.say(&e.to_string());
@@ -83,7 +99,7 @@ impl Agent {
     ///
     /// # Errors
     /// When it may not watch or act here, when its file is wrong at the start, or when watching fails for good.
-    pub fn run(&self, options: &Options) -> Result<(), Box<dyn Error>> {
+    pub fn run(&self, options: &Options, subject: &Subject, besides: Besides<'_>) -> Result<(), Box<dyn Error>> {
         let stop = Stop::new(None)?;
         let reload = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
@@ -95,7 +111,7 @@ impl Agent {
         telemetry::describe();
 
         let rails = Guardrails { protected_cgroups: options.protect.clone(), ..Guardrails::default() };
-        let (ops, mut opened) = options.subject.open(rails)?;
+        let (ops, mut opened) = subject.open(rails)?;
         self.say(&opened.capabilities);
         let mut monitor = Monitor::new(Attrs::try_from(plan.attrs)?, 1);
         opened.targets.drain(..).for_each(|target| monitor.add_target(target));
@@ -105,8 +121,8 @@ impl Agent {
         opened.act(&mut context)?;
         context.set_schemes(plan.schemes)?;
         self.say("watching");
-        let done =
-            self.watch(&mut context, &mut opened, &stop, || reload.swap(false, Ordering::Relaxed).then_some(options));
+        let reload = || reload.swap(false, Ordering::Relaxed).then_some(options);
+        let done = self.watch(&mut context, &mut opened, &stop, reload, besides);
         self.report(&context);
         drop(scraped);
         done
@@ -118,6 +134,7 @@ impl Agent {
         opened: &mut Opened,
         stop: &Stop,
         reload: impl Fn() -> Option<&'a Options>,
+        besides: Besides<'_>,
     ) -> Result<(), Box<dyn Error>> {
         let clock = Clock::new();
         loop {
@@ -129,9 +146,10 @@ impl Agent {
                     Err(e) => self.say(&format!("goes on as before: {e}")),
                 }
             }
+            besides(context, opened)?;
             let wait = match next {
-                Next::At(due) => clock.until(due),
-                _ => Duration::from_secs(1),
+                Next::At(due) => clock.until(due).min(OFTEN),
+                _ => OFTEN,
             };
             if stop.wait(wait, &mut opened.command) {
                 return Ok(());

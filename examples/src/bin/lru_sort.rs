@@ -13,18 +13,21 @@ use std::process::ExitCode;
 use clap::Parser;
 use damos::preset;
 use examples::agent::{Agent, Options, Plan, config};
+use examples::subject::Subject;
 
 /// Sorts LRU lists.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 fn main() -> ExitCode {
     let agent = Agent {
         name: "lru_sort",
-        plan: |text| {
+        plan: |text: &str| {
             let file = toml::from_str::<config::LruSort>(text)?;
             let thrash_guard = file.thrash_guard();
             let (attrs, mut schemes) = preset::LruSort::from(file).plan()?;
@@ -32,5 +35,6 @@ fn main() -> ExitCode {
             Ok(Plan { attrs, schemes })
         },
     };
-    agent.main(&Arguments::parse().options)
+    let Arguments { options, subject } = Arguments::parse();
+    agent.main(&options, &subject)
 }

@@ -12,18 +12,21 @@ use std::process::ExitCode;
 use clap::Parser;
 use damos::preset;
 use examples::agent::{Agent, Options, Plan, config};
+use examples::subject::Subject;
 
 /// Proactive reclaim.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 fn main() -> ExitCode {
     let agent = Agent {
         name: "reclaim",
-        plan: |text| {
+        plan: |text: &str| {
             let file = toml::from_str::<config::Reclaim>(text)?;
             let thrash_guard = file.thrash_guard();
             let (attrs, mut schemes) = preset::Reclaim::from(file).plan();
@@ -31,5 +34,6 @@ fn main() -> ExitCode {
             Ok(Plan { attrs, schemes })
         },
     };
-    agent.main(&Arguments::parse().options)
+    let Arguments { options, subject } = Arguments::parse();
+    agent.main(&options, &subject)
 }

@@ -66,6 +66,16 @@ pub struct How {
 type Backend = (Box<DynOps>, Opened);
 
 impl Subject {
+    /// All physical memory.
+    pub const fn machine() -> Self {
+        Self { pid: None, cgroup: None, paddr: true, node: None, demo: false, command: Vec::new() }
+    }
+
+    /// Is it memory by its physical addresses?
+    pub const fn is_physical(&self) -> bool {
+        self.paddr || self.node.is_some()
+    }
+
     /// Starts the command if it is one, and opens the backend: it, and what is known beside it. Whoever acts on it later leaves
     /// alone what `rails` say.
     ///
@@ -82,7 +92,7 @@ impl Subject {
     pub fn open_as(&self, how: How) -> Result<Backend, Box<dyn Error>> {
         match how.coarse {
             Some(every) => self.coarse(every, how.output),
-            None if self.paddr || self.node.is_some() => self.physical(how.rails),
+            None if self.is_physical() => self.physical(how.rails),
             None if self.demo => demo(),
             None => self.processes(how),
         }

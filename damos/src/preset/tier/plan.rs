@@ -129,6 +129,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
     let whole = hierarchy.node(filled).map_or(0, |node| node.bytes);
     Scheme {
         pattern: AccessPattern { size: SIZES, freq, ..AccessPattern::default() },
+        apply_interval: reset_interval,
         dests: vec![Dest { node: route.to, weight: 1 }],
         quota: Quota {
             size: tiering.bytes_per_window(),

@@ -1,0 +1,10 @@
+//! Tiering on a real kernel: `.ci/jobs/vm` runs this as root in a machine whose node 1 has no CPUs and is three times as slow.
+//! What a subject knows of its own accesses is judged by where the kernel says that its pages are (`numa_maps`).
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+mod cases;
+mod machine;
+mod run;
+mod subject;
+mod tiering;

@@ -1,0 +1,52 @@
+//! The agent `tier` as a user runs it: `.ci/vm -b` brings it along.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::machine::cpu;
+
+const PROGRAM: &str = "/bin/tier";
+
+/// The agent at work. It is killed if it was not asked to end.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    process: Child,
+    file: Option<String>,
+}
+
+impl Tier {
+    /// With `config` as its file, if there is one, and these arguments.
+    pub(crate) fn start(config: Option<&str>, args: &[&str]) -> Self {
+        assert!(std::path::Path::new(PROGRAM).exists(), "the machine has no {PROGRAM}: .ci/vm -b TIER");
+        let file = config.map(|_| format!("/tmp/tier-{}.toml", std::process::id()));
+        let mut command = Command::new(PROGRAM);
+        if let Some((file, text)) = file.as_ref().zip(config) {
+            std::fs::write(file, text).unwrap();
+            command.args(["--config", file]);
+        }
+        let process = command.args(args).stdin(Stdio::null()).spawn().unwrap();
+        Self { process, file }
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu(self.process.id())
+    }
+
+    /// SIGTERM; it must end by itself, and in order.
+    pub(crate) fn end(mut self) {
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let status = self.process.wait().unwrap();
+        assert!(status.success(), "{status}, signal {:?}", status.signal());
+    }
+}
+
+impl Drop for Tier {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if let Some(file) = &self.file {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What `tier` is made of: the machine as it is found, the file of wishes, who gets how much, and the view of nodes
+//! and flows.
+
+mod config;
+mod live;
+mod share;
+mod steer;
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use damon_core::NodeId;
+use damon_ops_paddr::{Area, HostMetrics, Topology};
+use damon_ops_vaddr::linux::page_size;
+use damos::preset::tier::{self, Hierarchy, Space, Tiering};
+use damos::scheme::Scheme;
+
+use crate::agent;
+
+pub use config::File;
+pub use live::Live;
+pub use share::{Share, Shares};
+pub use steer::Steering;
+
+/// Makes plans for this machine, and keeps the last one for who shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Planner {
+    physical: bool,
+    last: Arc<Mutex<Option<tier::Plan>>>,
+}
+
+impl Planner {
+    /// For memory by its physical addresses, or by those of processes.
+    pub fn new(physical: bool) -> Self {
+        Self { physical, ..Self::default() }
+    }
+
+    /// What is to be done here, with the nodes as they are now: said on standard error.
+    ///
+    /// # Errors
+    /// When the file is wrong, the machine cannot be read, or there is nothing to tier.
+    pub fn plan(&self, text: &str, dry_run: bool) -> Result<agent::Plan, Box<dyn Error>> {
+        let tiering = Tiering { dry_run, ..Tiering::from(toml::from_str::<File>(text)?) };
+        let topology = Topology::read(Path::new("/"))?;
+        let hierarchy = Hierarchy::from(&topology);
+        let plan = tiering.plan(&hierarchy, &Space::Virtual)?;
+        if plan.schemes.is_empty() {
+            return Err(plan.to_string().trim_end().replace('\n', "; ").into());
+        }
+        let mut plan = if self.physical { plan.on(&hierarchy, &physical(&hierarchy)?)? } else { plan };
+        let mut metrics = HostMetrics::new();
+        // Rates take two readings.
+        std::thread::sleep(Duration::from_millis(120));
+        plan.adapt(&(), &mut metrics);
+        if topology.kernel_demotes == Some(true) {
+            plan.notes.push("the kernel demotes by itself, too: /sys/kernel/mm/numa/demotion_enabled".into());
+        }
+        eprint!("{plan}");
+        let made = agent::Plan { attrs: plan.attrs.clone(), schemes: plan.schemes.clone() };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+        Ok(made)
+    }
+
+    /// The schemes of the last plan after `change`, if that changed any.
+    fn steered(&self, change: impl FnOnce(&mut tier::Plan) -> bool) -> Option<Vec<Scheme>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_mut().and_then(|plan| change(plan).then(|| plan.schemes.clone()))
+    }
+
+    /// The last plan.
+    pub fn last(&self) -> Option<tier::Plan> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Which addresses are which node's.
+fn physical(hierarchy: &Hierarchy) -> Result<Space, Box<dyn Error>> {
+    let of = |id: NodeId| Ok((id, Area::Node(id).ranges(Path::new("/"), page_size())?));
+    let nodes = hierarchy.nodes.iter().map(|node| of(node.id));
+    Ok(Space::Physical(nodes.collect::<Result<_, Box<dyn Error>>>()?))
+}

@@ -1,0 +1,46 @@
+//! Keeps the plan up to date with what is seen while it is carried out.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use damon_core::DynOps;
+use damon_ops_paddr::HostMetrics;
+use damos::Context;
+
+use super::Planner;
+
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// Steers the last plan of a [`Planner`], once in a second.
+#[derive(Debug)]
+pub struct Steering {
+    metrics: HostMetrics,
+    steered: Option<Instant>,
+}
+
+impl Default for Steering {
+    fn default() -> Self {
+        Self { metrics: HostMetrics::new(), steered: None }
+    }
+}
+
+impl Steering {
+    /// Gives `context` what has changed, if it is time to look. Shares stay as they are.
+    ///
+    /// # Errors
+    /// When the schemes cannot be set any more.
+    pub fn keep(&mut self, planner: &Planner, context: &mut Context<Box<DynOps>>) -> Result<(), Box<dyn Error>> {
+        if self.steered.is_some_and(|at| at.elapsed() < OFTEN) {
+            return Ok(());
+        }
+        self.steered = Some(Instant::now());
+        let Some(mut schemes) =
+            planner.steered(|plan| plan.steer(&context.view(), context.schemes(), &mut self.metrics))
+        else {
+            return Ok(());
+        };
+        let given = context.schemes().schemes();
+        schemes.iter_mut().zip(given).for_each(|(scheme, given)| scheme.shares.clone_from(&given.shares));
+        Ok(context.set_schemes(schemes)?)
+    }
+}
