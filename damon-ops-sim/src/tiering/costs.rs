@@ -75,14 +75,14 @@ type Row = (&'static str, fn(&Costs) -> f64, &'static str, &'static str);
 
 const ROWS: [Row; 15] = [
     ("latency of DRAM, idle", |c| c.dram_ns, " ns", "published measurements: 80 to 120 ns"),
-    ("latency of CXL memory, idle", |c| c.cxl_ns, " ns", "published measurements: 140 to 410 ns, which is swept"),
+    ("latency of CXL memory, idle", |c| c.cxl_ns, " ns", "published measurements: 140 to 410 ns"),
     ("latency of far memory, idle", |c| c.far_ns, " ns", "assumption: CXL memory behind a switch and a pool"),
     ("way to another socket", |c| c.socket_ns, " ns", "assumption: 50 to 70 ns on current servers"),
     ("bandwidth of a node of DRAM", |c| c.dram_gbps, " GB/s", "assumption: of 307 GB/s, eight channels of DDR5-4800"),
     ("bandwidth of CXL memory", |c| c.cxl_gbps, " GB/s", "assumption: of 32 GB/s, eight lanes of PCIe 5.0"),
     ("bandwidth of far memory", |c| c.far_gbps, " GB/s", "assumption"),
     ("queueing", |c| c.queueing, "", "assumption: 1.2 times at half of the bandwidth, 2.8 times at 90%"),
-    ("to migrate a page", |c| c.migrate_ns, " ns", "assumption: 1 to 10 µs, which is swept"),
+    ("to migrate a page", |c| c.migrate_ns, " ns", "assumption: 1 to 10 µs"),
     ("to arm and check a sample", |c| c.check_ns, " ns", "measured: page_idle takes 1 to 2 µs"),
     ("to look at a page", |c| c.walk_ns, " ns", "measured: `MADV_COLD` on a range, 45 ns a page"),
     ("to look at a page from its LRU list", |c| c.lru_ns, " ns", "assumption: a walk of the reverse map, and its list"),
