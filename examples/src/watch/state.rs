@@ -160,7 +160,8 @@ impl State {
         self.history.push(look.snapshot.clone());
         self.first_attrs.get_or_insert_with(|| look.attrs.clone());
         let ids: Vec<_> = look.snapshot.targets.iter().map(|t| t.id).collect();
-        if self.target.is_none_or(|t| !ids.contains(&t)) {
+        // A picture that stands still keeps its target.
+        if self.paused.is_none() && self.target.is_none_or(|t| !ids.contains(&t)) {
             self.turn_to(largest(&look.snapshot));
         }
         self.look = Some(look);
@@ -177,8 +178,9 @@ impl State {
         }
     }
 
+    /// Panels of what is shown, which may be past.
     fn lay_out(&mut self) {
-        let Some((snapshot, target)) = self.history.last().zip(self.target) else { return };
+        let Some((snapshot, target)) = self.snapshot().zip(self.target) else { return };
         let regions = snapshot.targets.iter().find(|t| t.id == target).map_or(&[][..], |t| &t.regions);
         let mappings = self.mapped.get(&target).map_or(&[][..], |(_, mappings)| mappings);
         if !regions.is_empty() {
@@ -195,7 +197,10 @@ impl State {
             Action::Help => self.overlay = toggled(self.overlay, Overlay::Help),
             Action::Info => self.overlay = toggled(self.overlay, Overlay::Info),
             Action::ZoomOut if self.overlay.is_some() => self.overlay = None,
-            Action::Pause => self.paused = if self.paused.is_some() { None } else { self.now() },
+            Action::Pause => {
+                self.paused = if self.paused.is_some() { None } else { self.now() };
+                self.lay_out();
+            }
             Action::Earlier => self.go(|end, by| Instant::from_nanos(end.as_nanos().saturating_sub(nanos(by)))),
             Action::Later => self.go(|end, by| end + by),
             Action::TimeIn => self.step = self.step.saturating_sub(1),
@@ -222,6 +227,7 @@ impl State {
         let Some((start, now)) = self.history.start().zip(self.now()) else { return };
         let end = to(self.paused.unwrap_or(now), self.step() * JUMP);
         self.paused = Some(end.clamp(start.min(now), now));
+        self.lay_out();
     }
 
     fn zoom_in(&mut self) {

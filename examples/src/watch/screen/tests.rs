@@ -6,8 +6,9 @@ use ratatui::backend::TestBackend;
 
 use super::*;
 use crate::watch::keys::Action;
+use crate::watch::look::{GoalLook, SchemeLook};
 use crate::watch::state::Event;
-use crate::watch::tests::{mapping, state};
+use crate::watch::tests::{look, mapping, state};
 
 const INK: Ink = Ink { colour: false, unicode: false };
 
@@ -83,4 +84,67 @@ fn no_size_is_too_small() {
             assert_eq!(drawn(&state, ink, width, height).len(), usize::from(height));
         }
     }
+}
+
+#[test]
+fn what_ended_and_what_is_paused_stands_in_the_title_over_the_last_picture() {
+    let mut state = named();
+    state.update(Event::Asked(Action::Pause));
+    state.update(look(9, &[(0, 4, 100)]));
+    assert!(drawn(&state, INK, 80, 24)[0].ends_with("PAUSED, 7.0 s ago"));
+    state.update(Event::Ended("process 7 has ended".into()));
+    let lines = drawn(&state, INK, 80, 24);
+    assert!(lines[0].ends_with("process 7 has ended"), "{lines:#?}");
+    assert!(lines.iter().any(|l| l.starts_with("data.db")), "{lines:#?}");
+}
+
+#[test]
+fn schemes_say_what_they_did_of_what_they_may_and_shall() {
+    let mut state = named();
+    let Event::Look(mut with) = look(9, &[(0, 4, 100)]) else { panic!() };
+    let mut stats = damos::engine::Stats::default();
+    (stats.sz_tried, stats.sz_applied, stats.nr_failed) = (8 << 20, 6 << 20, 2);
+    let goal = GoalLook { metric: damon_core::Metric::ActiveMemBp, target: 5_000, measured: Some(2_500) };
+    with.schemes.push(SchemeLook {
+        action: damon_core::Action::Pageout,
+        dry_run: true,
+        active: true,
+        stats,
+        quota: Some((4 << 20, 1 << 20)),
+        reset_interval: std::time::Duration::from_secs(1),
+        goals: vec![goal, GoalLook { measured: None, ..goal }],
+    });
+    state.update(Event::Look(with));
+    let text = drawn(&state, INK, 120, 40).join("\n");
+    for line in [
+        "#0 pageout (dry run): 6 MiB of 8 MiB tried; quota 1 MiB of 4 MiB in 1.0 s; 2 failed",
+        "goal ActiveMemBp: 2500 of 5000, score 50%",
+        "goal ActiveMemBp: ? of 5000",
+    ] {
+        assert!(text.contains(line), "{line} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn every_key_is_explained_at_eighty_by_twenty_four() {
+    let mut state = named();
+    state.update(Event::Asked(Action::Help));
+    let lines = drawn(&state, INK, 80, 24);
+    for b in crate::watch::keys::KEYS {
+        assert!(lines.iter().any(|l| l.contains(b.shown) && l.contains(b.what)), "{}:\n{lines:#?}", b.shown);
+    }
+    assert!(lines.iter().any(|l| l.contains("sorted by hotness")), "{lines:#?}");
+}
+
+#[test]
+fn heat_is_told_by_colour_or_by_ink_and_never_by_both() {
+    let state = named();
+    let has_colour = |ink| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(&state, ink, frame.area(), frame.buffer_mut())).unwrap();
+        let cells = &terminal.backend().buffer().content;
+        cells.iter().any(|c| c.bg != ratatui::style::Color::Reset || c.fg != ratatui::style::Color::Reset)
+    };
+    assert!(!has_colour(INK) && has_colour(Ink { colour: true, ..INK }));
+    assert!(drawn(&state, INK, 80, 24).join("").is_ascii());
 }
