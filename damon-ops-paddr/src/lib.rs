@@ -22,7 +22,7 @@ mod watch;
 
 pub use act::{ActError, ActorError, ActorOptions, Candidates, NotApplied, PaddrActor, Scanned};
 pub use area::{Area, AreaError};
-pub use files::{ReadError, parse_list};
+pub use files::ReadError;
 pub use metrics::{CgroupError, HostMetrics, cgroup_by_inode, cgroup2};
 pub use node::{Block, Node, Performance, Tier, TierSource, Topology, memory_blocks, parse_zones, zones};
 pub use ram::{IomemError, parse_iomem, system_ram};

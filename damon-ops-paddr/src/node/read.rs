@@ -5,7 +5,9 @@ use std::path::Path;
 use damon_core::NodeId;
 
 use super::{Node, Performance, Tier, TierSource, Topology};
-use crate::files::{ReadError, numbered, optional, parse_list, parsed};
+use damon_ops_vaddr::linux::parse_list;
+
+use crate::files::{ReadError, numbered, optional, parsed};
 use crate::metrics::meminfo::{host_kib, node_kib};
 
 impl Topology {

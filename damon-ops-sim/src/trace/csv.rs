@@ -1,81 +1,51 @@
 //! Traces as CSV, for programs that write or read them otherwise: `time,kind,addr,size`.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 
-use super::{Event, Kind, Lines, TraceError, number};
+use super::text::{TextFormat, TextReader, number};
+use super::{Event, Kind};
 
 /// The first line.
 pub const CSV_HEADER: &str = "time,kind,addr,size";
 
-/// Reads CSV: after the header, lines of time in ticks, `fetch`, `read`, `write` or `modify`, address (decimal, or
-/// hexadecimal after `0x`) and size in bytes. Empty lines and lines that begin with `#` are passed over.
-#[derive(Debug)]
-pub struct CsvReader<R> {
-    lines: Lines<R>,
+/// After the header, lines of time in ticks, `fetch`, `read`, `write` or `modify`, address (decimal, or hexadecimal after
+/// `0x`) and size in bytes. Empty lines and lines that begin with `#` are passed over.
+#[derive(Debug, Default)]
+pub struct Csv {
+    /// The time of the last access.
     at: u64,
-    failed: bool,
 }
 
-impl<R: BufRead> CsvReader<R> {
-    /// Reads from `from`.
-    pub fn new(from: R) -> Self {
-        Self { lines: Lines::new(from), at: 0, failed: false }
+/// Reads CSV.
+pub type CsvReader<R> = TextReader<R, Csv>;
+
+impl TextFormat for Csv {
+    fn skips(line: &[u8]) -> bool {
+        line.is_empty() || line.starts_with(b"#") || line == CSV_HEADER.as_bytes()
     }
 
-    fn event(&mut self) -> Option<Result<Event, TraceError>> {
-        loop {
-            let line = match self.lines.next()? {
-                Ok(line) => line,
-                Err(e) => return Some(Err(e)),
-            };
-            if line.is_empty() || line.starts_with(b"#") || line == CSV_HEADER.as_bytes() {
-                continue;
-            }
-            let parsed = parse(line, self.at);
-            return Some(match parsed {
-                Ok(event) => {
-                    self.at = event.at;
-                    Ok(event)
-                }
-                Err(what) => Err(self.lines.error(what)),
-            });
+    fn event(&mut self, line: &[u8]) -> Result<Event, &'static str> {
+        let mut fields = line.split(|&c| c == b',').map(<[u8]>::trim_ascii);
+        let mut field = || fields.next().unwrap_or_default();
+        let at = number::<10>(field()).ok_or("time")?;
+        let kind = match field() {
+            b"fetch" => Kind::Fetch,
+            b"read" => Kind::Read,
+            b"write" => Kind::Write,
+            b"modify" => Kind::Modify,
+            _ => return Err("kind (fetch, read, write, modify)"),
+        };
+        let addr = field();
+        let addr = addr.strip_prefix(b"0x").map_or_else(|| number::<10>(addr), number::<16>).ok_or("address")?;
+        let len = number::<10>(field()).and_then(|n| u32::try_from(n).ok()).ok_or("size")?;
+        if fields.next().is_some() {
+            return Err("end after its four fields");
         }
-    }
-}
-
-fn parse(line: &[u8], last: u64) -> Result<Event, &'static str> {
-    let mut fields = line.split(|&c| c == b',').map(<[u8]>::trim_ascii);
-    let mut field = || fields.next().unwrap_or_default();
-    let at = number::<10>(field()).ok_or("time")?;
-    let kind = match field() {
-        b"fetch" => Kind::Fetch,
-        b"read" => Kind::Read,
-        b"write" => Kind::Write,
-        b"modify" => Kind::Modify,
-        _ => return Err("kind (fetch, read, write, modify)"),
-    };
-    let addr = field();
-    let addr = addr.strip_prefix(b"0x").map_or_else(|| number::<10>(addr), number::<16>).ok_or("address")?;
-    let len = number::<10>(field()).and_then(|n| u32::try_from(n).ok()).ok_or("size")?;
-    if fields.next().is_some() {
-        return Err("end after its four fields");
-    }
-    if at < last {
-        return Err("time that is not before that of the line above");
-    }
-    Ok(Event { at, kind, addr, len })
-}
-
-impl<R: BufRead> Iterator for CsvReader<R> {
-    type Item = Result<Event, TraceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
+        if at < self.at {
+            return Err("time that is not before that of the line above");
         }
-        let event = self.event();
-        self.failed = matches!(event, Some(Err(_)));
-        event
+        self.at = at;
+        Ok(Event { at, kind, addr, len })
     }
 }
 
@@ -121,6 +91,7 @@ impl<W: Write> CsvWriter<W> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TraceError;
     use super::super::tests::events;
     use super::*;
 

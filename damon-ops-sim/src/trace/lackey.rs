@@ -3,76 +3,44 @@
 //! Counterpart: `lackey/lk_main.c` of valgrind. A line is an instruction (`I  addr,size`), or a load, store or modify of the instruction
 //! before it (` L`, ` S`, ` M`), addresses in hexadecimal.
 
-use std::io::BufRead;
+use super::text::{TextFormat, TextReader, number};
+use super::{Event, Kind};
 
-use super::{Event, Kind, Lines, TraceError, number};
-
-/// Reads lackey's text. A tick is an instruction. Valgrind's own lines (`==pid== …`) are passed over.
-#[derive(Debug)]
-pub struct LackeyReader<R> {
-    lines: Lines<R>,
+/// A tick is an instruction. Valgrind's own lines (`==pid== …`) are passed over.
+#[derive(Debug, Default)]
+pub struct Lackey {
     /// Instructions so far.
     at: u64,
-    failed: bool,
 }
 
-impl<R: BufRead> LackeyReader<R> {
-    /// Reads from `from`.
-    pub fn new(from: R) -> Self {
-        Self { lines: Lines::new(from), at: 0, failed: false }
+/// Reads lackey's text.
+pub type LackeyReader<R> = TextReader<R, Lackey>;
+
+impl TextFormat for Lackey {
+    fn skips(line: &[u8]) -> bool {
+        line.is_empty() || line.starts_with(b"==") || line.starts_with(b"--") || line.starts_with(b"**")
     }
 
-    fn event(&mut self) -> Option<Result<Event, TraceError>> {
-        loop {
-            let line = match self.lines.next()? {
-                Ok(line) => line,
-                Err(e) => return Some(Err(e)),
-            };
-            if line.is_empty() || line.starts_with(b"==") || line.starts_with(b"--") || line.starts_with(b"**") {
-                continue;
-            }
-            let parsed = parse(line);
-            return Some(match parsed {
-                Ok((kind, addr, len)) => {
-                    self.at += u64::from(kind == Kind::Fetch);
-                    Ok(Event { at: self.at, kind, addr, len })
-                }
-                Err(what) => Err(self.lines.error(what)),
-            });
-        }
-    }
-}
-
-fn parse(line: &[u8]) -> Result<(Kind, u64, u32), &'static str> {
-    let kind = match line {
-        [b'I', b' ', b' ', ..] => Kind::Fetch,
-        [b' ', b'L', b' ', ..] => Kind::Read,
-        [b' ', b'S', b' ', ..] => Kind::Write,
-        [b' ', b'M', b' ', ..] => Kind::Modify,
-        _ => return Err("access (is the program's own output in it? give valgrind --log-file)"),
-    };
-    let rest = &line[3..];
-    let comma = rest.iter().position(|&c| c == b',').ok_or("comma")?;
-    let addr = number::<16>(&rest[..comma]).ok_or("address")?;
-    let len = number::<10>(&rest[comma + 1..]).and_then(|n| u32::try_from(n).ok()).ok_or("size")?;
-    Ok((kind, addr, len))
-}
-
-impl<R: BufRead> Iterator for LackeyReader<R> {
-    type Item = Result<Event, TraceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let event = self.event();
-        self.failed = matches!(event, Some(Err(_)));
-        event
+    fn event(&mut self, line: &[u8]) -> Result<Event, &'static str> {
+        let kind = match line {
+            [b'I', b' ', b' ', ..] => Kind::Fetch,
+            [b' ', b'L', b' ', ..] => Kind::Read,
+            [b' ', b'S', b' ', ..] => Kind::Write,
+            [b' ', b'M', b' ', ..] => Kind::Modify,
+            _ => return Err("access (is the program's own output in it? give valgrind --log-file)"),
+        };
+        let rest = &line[3..];
+        let comma = rest.iter().position(|&c| c == b',').ok_or("comma")?;
+        let addr = number::<16>(&rest[..comma]).ok_or("address")?;
+        let len = number::<10>(&rest[comma + 1..]).and_then(|n| u32::try_from(n).ok()).ok_or("size")?;
+        self.at += u64::from(kind == Kind::Fetch);
+        Ok(Event { at: self.at, kind, addr, len })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::TraceError;
     use super::*;
 
     fn all(text: &[u8]) -> Result<Vec<Event>, TraceError> {

@@ -16,15 +16,17 @@ mod footprint;
 mod lackey;
 mod memory;
 mod replay;
+mod text;
 
 use std::io::{self, BufRead};
 
 pub use binary::{BinaryReader, BinaryWriter, MAGIC, MAX_BLOCK, VERSION};
-pub use csv::{CSV_HEADER, CsvReader, CsvWriter};
+pub use csv::{CSV_HEADER, Csv, CsvReader, CsvWriter};
 pub use footprint::Footprint;
-pub use lackey::LackeyReader;
+pub use lackey::{Lackey, LackeyReader};
 pub use memory::TraceMemory;
 pub use replay::{Feed, Found, Replay, ReplayError, Reports};
+pub use text::{TextFormat, TextReader};
 
 /// How memory was accessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,48 +112,6 @@ pub fn read<'a, R: BufRead + 'a>(
     }
 }
 
-/// Lines of bounded length, counted.
-#[derive(Debug)]
-struct Lines<R> {
-    from: R,
-    line: u64,
-    buffer: Vec<u8>,
-}
-
-/// No line of a trace is longer.
-const MAX_LINE: usize = 4096;
-
-impl<R: BufRead> Lines<R> {
-    fn new(from: R) -> Self {
-        Self { from, line: 0, buffer: Vec::new() }
-    }
-
-    /// The next line without its end; `None` at the end of the file.
-    fn next(&mut self) -> Option<Result<&[u8], TraceError>> {
-        self.buffer.clear();
-        self.line += 1;
-        match io::Read::take(&mut self.from, MAX_LINE as u64).read_until(b'\n', &mut self.buffer) {
-            Err(e) => return Some(Err(e.into())),
-            Ok(0) => return None,
-            Ok(MAX_LINE) if !self.buffer.ends_with(b"\n") => return Some(Err(self.error("end"))),
-            Ok(_) => {}
-        }
-        Some(Ok(self.buffer.trim_ascii_end()))
-    }
-
-    fn error(&self, what: &'static str) -> TraceError {
-        let text = self.buffer.trim_ascii_end();
-        let text = String::from_utf8_lossy(&text[..text.len().min(80)]).into_owned();
-        TraceError::Line { line: self.line, what, text }
-    }
-}
-
-/// A number in base 10 or 16, all of the text.
-fn number<const BASE: u32>(text: &[u8]) -> Option<u64> {
-    let digits = (!text.is_empty()).then_some(text)?;
-    digits.iter().try_fold(0u64, |n, &c| n.checked_mul(BASE.into())?.checked_add(char::from(c).to_digit(BASE)?.into()))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -183,12 +143,5 @@ pub(crate) mod tests {
             assert_eq!(found, [event]);
         }
         assert_eq!(read(&b""[..]).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_line_that_never_ends_is_an_error_and_no_lack_of_memory() {
-        let endless = vec![b'x'; 10 * MAX_LINE];
-        let e = read(&endless[..]).unwrap().next().unwrap().unwrap_err();
-        assert!(e.to_string().starts_with("line 1 of the trace has no end"), "{e}");
     }
 }

@@ -8,24 +8,16 @@ use std::sync::Arc;
 use damon_core::NodeId;
 
 use super::PerfError;
+use crate::linux::parse_list;
 
 /// The CPUs that are online, as `sys` (usually `/sys`) lists them.
 pub(super) fn online(sys: &Path) -> Result<Vec<u32>, PerfError> {
     let path = sys.join("devices/system/cpu/online");
+    let cpus = |text: &str| parse_list(text).filter(|cpus| !cpus.is_empty());
     let read = std::fs::read_to_string(&path)
-        .and_then(|text| parse(&text).ok_or_else(|| io::Error::other(format!("it is no list of CPUs: {text:?}"))));
-    read.map_err(|source| PerfError::Read { path: path.display().to_string(), source })
-}
-
-/// `0-3,8`; `None` where it is no such list, or names a CPU above 65,535.
-fn parse(text: &str) -> Option<Vec<u32>> {
-    let mut cpus = Vec::new();
-    for part in text.trim().split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-        cpus.extend(u32::from(first)..=u32::from(last));
-    }
-    Some(cpus)
+        .and_then(|text| cpus(&text).ok_or_else(|| io::Error::other(format!("it is no list of CPUs: {text:?}"))));
+    read.map(|cpus| cpus.into_iter().map(u32::from).collect())
+        .map_err(|source| PerfError::Read { path: path.display().to_string(), source })
 }
 
 /// On which node each CPU is; a kernel without NUMA knows of none.
@@ -52,15 +44,6 @@ impl Nodes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_list_of_cpus_is_read() {
-        assert_eq!(parse("0-2,7\n"), Some(vec![0, 1, 2, 7]));
-        assert_eq!(parse("0\n"), Some(vec![0]));
-        for bad in ["", "x", "1-", "0-70000"] {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_cpu_is_on_the_node_that_its_directory_links_to() {
