@@ -29,11 +29,12 @@ fn read(bytes: &[u8]) -> Vec<Item> {
     items
 }
 
-/// Frames with checksums that are right: of each kind and length that the bytes ask for.
-fn framed(mut rest: &[u8]) -> Vec<u8> {
+/// The frames of a binary record, with checksums that are right whatever became of them.
+fn resealed(record: &[u8]) -> Vec<u8> {
     let mut out = b"DAMONREC\x01\0\0\0".to_vec();
-    while let [kind, length, more @ ..] = rest {
-        let (payload, next) = more.split_at(more.len().min(usize::from(*length) * 4));
+    let mut rest = record.get(12..).unwrap_or_default();
+    while let Some(([kind, a, b, c, d, ..], more)) = rest.split_at_checked(11) {
+        let (payload, next) = more.split_at(more.len().min(u32::from_le_bytes([*a, *b, *c, *d]) as usize));
         let mut head = vec![kind % 5];
         head.extend((payload.len() as u32).to_le_bytes());
         let mut crc = crc32fast::Hasher::new();
@@ -82,7 +83,7 @@ fuzz_target!(|input: &[u8]| {
     let (text, behind) = bytes.split_at(bytes.len() / 2);
     let record = match form % 4 {
         0 => bytes.to_vec(),
-        1 => framed(bytes),
+        1 => resealed(bytes),
         2 => compressed(bytes),
         _ => [&compressed(text), behind].concat(),
     };

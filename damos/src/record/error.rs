@@ -18,6 +18,13 @@ pub struct ReadError {
     pub wrong: Wrong,
 }
 
+impl ReadError {
+    /// A record that cannot be opened, by the operating system's answer: for who opens it otherwise than [`Reader::open`](super::Reader::open).
+    pub const fn unopened(file: String, cause: io::Error) -> Self {
+        Self { file, offset: 0, uncompressed: false, wrong: Wrong::Io(cause) }
+    }
+}
+
 /// What is wrong with a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,12 +33,9 @@ pub enum Wrong {
     #[error("cannot read: {0}")]
     Io(#[source] io::Error),
     /// It is no record.
-    #[error(
-        "this is neither a record of damo (compressed JSON) nor a binary one{hint}; records of perf are converted by \
-         `damo convert_record_format`"
-    )]
+    #[error("this is neither a record of damo (compressed JSON) nor a binary one{hint}")]
     Unknown {
-        /// What it looks like.
+        /// What it looks like, and what makes a record of that.
         hint: &'static str,
     },
     /// A binary record of a version that is not known here.

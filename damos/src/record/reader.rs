@@ -21,6 +21,9 @@ pub enum Format {
     DamoPlain,
 }
 
+/// So much of a file tells what it is: a line of what `perf script` prints.
+const HEAD: u64 = 256;
+
 /// A record being read, item by item. After an error or the end it gives nothing more.
 #[derive(Debug)]
 pub struct Reader<R: Read> {
@@ -61,7 +64,11 @@ impl<R: Read> Reader<R> {
         Self::with_name(from, "record".into())
     }
 
-    fn with_name(from: R, name: String) -> Result<Self, ReadError> {
+    /// The same, called `name` where something is wrong with it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no record.
+    pub fn with_name(from: R, name: String) -> Result<Self, ReadError> {
         match Self::tell(from) {
             Ok((format, inner)) => Ok(Self { name, format, inner, over: false }),
             Err(wrong) => Err(named(&name, 0, false, wrong)),
@@ -71,11 +78,11 @@ impl<R: Read> Reader<R> {
     fn tell(from: R) -> Result<(Format, Inner<Whole<R>>), Wrong> {
         let mut from = BufReader::with_capacity(1 << 16, from);
         let mut first = Vec::new();
-        (&mut from).take(binary::MAGIC.len() as u64).read_to_end(&mut first).map_err(Wrong::Io)?;
+        (&mut from).take(HEAD).read_to_end(&mut first).map_err(Wrong::Io)?;
         // A zlib stream: deflate, and a check of its first two bytes.
         let zlib = matches!(first[..], [0x78, flags, ..] if (0x7800 + u16::from(flags)) % 31 == 0);
         let json = first.trim_ascii_start().first().is_none_or(|&byte| byte == b'[');
-        let is_binary = first == binary::MAGIC;
+        let is_binary = first.starts_with(binary::MAGIC);
         let hint = hint(&first);
         let whole = Cursor::new(first).chain(from);
         Ok(if is_binary {
@@ -104,10 +111,17 @@ impl<R: Read> Reader<R> {
 }
 
 fn hint(first: &[u8]) -> &'static str {
+    const TRACEPOINT: &[u8] = b"damon_aggregated: ";
     match first {
         [] => "; it is empty",
-        [b'P', b'E', b'R', b'F', ..] => "; it looks like perf's data",
+        [b'P', b'E', b'R', b'F', ..] => {
+            "; it looks like perf's data: `damo convert_record_format --record_file OLD --output_file NEW` makes a record of that"
+        }
         [b'{', ..] => "; it looks like a JSON object, such as a configuration",
+        _ if first.windows(TRACEPOINT.len()).any(|text| text == TRACEPOINT) => {
+            "; it looks like what `perf script` prints (damo's format perf_script), which does not say intervals: \
+             `damo convert_record_format --record_file OLD --output_file NEW` makes a record of it"
+        }
         _ => "",
     }
 }

@@ -88,7 +88,11 @@ fn errors_say_where_and_what() {
         (&b""[..], "record: at byte 0: this is neither"),
         (
             b"PERFILE2",
-            "record: at byte 0: this is neither a record of damo (compressed JSON) nor a binary one; it looks like perf's data",
+            "record: at byte 0: this is neither a record of damo (compressed JSON) nor a binary one; it looks like perf's data: `damo convert",
+        ),
+        (
+            b"       kdamond.0  4452 [000] 82877.315633: damon:damon_aggregated: target_id=0 nr_regions=17 4096-8192: 0 3\n",
+            "record: at byte 0: this is neither a record of damo (compressed JSON) nor a binary one; it looks like what `perf script` prints",
         ),
         (
             b"{\"kdamonds\": []}",

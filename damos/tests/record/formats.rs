@@ -1,6 +1,6 @@
 //! Both formats say the same.
 
-use damos::record::{Reader, Region, Snapshot, to_binary, to_damo};
+use damos::record::{Item, Reader, Region, Snapshot, to_binary, to_damo};
 use proptest::prelude::*;
 
 use crate::support::{binary, damo, read, record};
@@ -62,7 +62,7 @@ fn real_records_read_whole() {
         let number = |v: &serde_json::Value| v.as_str().unwrap().replace(',', "").parse::<u64>().unwrap();
         for (of_series, record) in json.as_array().unwrap().iter().enumerate() {
             let snapshots = items.iter().filter_map(|i| match i {
-                damos::record::Item::Snapshot(n, s) if *n == of_series => Some(s),
+                Item::Snapshot(n, s) if *n == of_series => Some(s),
                 _ => None,
             });
             for (s, expected) in snapshots.zip(record["snapshots"].as_array().unwrap()) {
@@ -79,4 +79,18 @@ fn real_records_read_whole() {
         }
     }
     assert!(read >= 20, "only {read} snapshots");
+}
+
+#[test]
+fn what_fuzzing_begins_with_is_a_record_in_each_format() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/records");
+    let items = |name: &str| Reader::open(seeds.join(name)).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+    let all = items("record.json");
+    assert_eq!(all.len(), 5);
+    for name in ["record.damon", "record.damonrec"] {
+        assert_eq!(items(name), all, "{name}");
+    }
+    assert!(items("demo.damonrec").iter().any(|item| matches!(item, Item::Mappings(..))));
+    let perf = Reader::open(seeds.join("record.perf")).unwrap_err().to_string();
+    assert!(perf.contains("`perf script` prints"), "{perf}");
 }
