@@ -4,6 +4,7 @@ pub mod accuracy;
 pub mod acting;
 pub mod agent;
 pub mod cache;
+pub mod ending;
 pub mod heatmap;
 pub mod placement;
 pub mod progress;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use damos::config::document::Intervals;
 use damos::record::{BinaryWriter, Mapping, Region, SchemeStats, Series, Snapshot};
@@ -46,17 +46,18 @@ fn error(args: &[&str], file: &Path) -> String {
 #[test]
 fn regions_are_listed_with_units_that_cannot_be_confused() {
     let path = record("access.damonrec");
-    let expected = "           address      size  samples       seen       age
-          0x400000     4 MiB   100.0%     200 Hz  100.0 ms
+    let expected = "           address      size  samples       seen       age  mapped
+          0x400000     4 MiB   100.0%     200 Hz  100.0 ms  heap.so
          0x4000000     1 MiB    25.0%      50 Hz  300.0 ms
-               0x0     4 MiB     0.0%       0 Hz  100.0 ms
+               0x0     4 MiB     0.0%       0 Hz  100.0 ms  heap.so
 samples: part of them that found an access, one each 5.0 ms in 100.0 ms; at most 200 Hz
 snapshot of 0.300 s to 0.400 s; 9 MiB in 3 regions; at least 850 MiB accessed a second
 ";
     assert_eq!(text(&["access", "--order", "temperature"], &path), expected);
     let raw = "# start bytes rate_bp hz age_us\n0 4194304 0 0.000000 100000\n";
     assert!(text(&["access", "--raw", "--most", "1"], &path).starts_with(raw));
-    assert_eq!(text(&["access", "--json", "--all"], &path).lines().count(), 4);
+    let json = text(&["access", "--json", "--all"], &path);
+    assert_eq!((json.lines().count(), json.matches("\"mapped\":\"heap.so\"").count()), (4, 8));
 }
 
 #[test]
@@ -102,6 +103,46 @@ fn a_record_changes_its_format_and_back_without_loss() {
 }
 
 #[test]
+fn a_record_may_come_from_standard_input() {
+    let path = record("input.damonrec");
+    let json = path.with_extension("damon");
+    text(&["convert", "--output", json.to_str().unwrap()], &path);
+    for file in [&path, &json] {
+        for args in [&["heatmap"][..], &["access"], &["wss"], &["idle"], &["schemes"], &["regions"]] {
+            let input = std::fs::File::open(file).unwrap();
+            let mut report = Command::new(env!("CARGO_BIN_EXE_report"));
+            let output = report.args(args).arg("-").env("TERM", "dumb").stdin(input).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text(args, file), "{args:?}");
+        }
+        let again = path.with_extension("again.damon");
+        let input = std::fs::File::open(file).unwrap();
+        let mut convert = Command::new(env!("CARGO_BIN_EXE_report"));
+        assert!(convert.args(["convert", "-", "-o"]).arg(&again).stdin(input).status().unwrap().success());
+        assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&json).unwrap());
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_report")).args(["idle", "-"]).stdin(Stdio::null()).output().unwrap();
+    assert!(
+        String::from_utf8(output.stderr).unwrap().starts_with("report: standard input: at byte 0: this is neither")
+    );
+}
+
+#[test]
+fn who_has_read_enough_is_told_nothing() {
+    let path = record("enough.damonrec");
+    let args = ["regions", path.to_str().unwrap()];
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../damon-ops-sim/scenarios/stairs-32.json");
+    for (program, args) in [
+        (env!("CARGO_BIN_EXE_report"), &args[..]),
+        (env!("CARGO_BIN_EXE_simulate"), &["accuracy", "--seeds", "1", "--json", scenario]),
+    ] {
+        let mut child = Command::new(program).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{program}: {output:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_the_way_out() {
     let path = record("wrong.damonrec");
     assert!(
@@ -111,6 +152,13 @@ fn what_is_wrong_is_said_with_the_way_out() {
         error(&["wss", "--skip", "4"], &path).contains("no snapshot after the first 4 (of 4): skip fewer with --skip")
     );
     assert!(error(&["access", "--series", "3"], &path).contains("the record has no series 3"));
+    let before = std::fs::read(&path).unwrap();
+    let itself = path.to_str().unwrap();
+    assert!(error(&["convert", "-o", itself], &path).contains("this is the record itself: give another file"));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let none = path.with_extension("none");
+    assert!(error(&["convert", "-o", none.to_str().unwrap()], Path::new("/etc/passwd")).contains("this is neither"));
+    assert!(!none.exists(), "no file is left of what is no record");
     assert!(error(&["idle"], Path::new("/nowhere")).contains("/nowhere: at byte 0: cannot read: No such file"));
     assert!(error(&["idle"], Path::new("/etc/passwd")).contains("this is neither a record of damo"));
     let torn = path.with_extension("torn");
@@ -126,21 +174,37 @@ fn what_is_wrong_is_said_with_the_way_out() {
 
 /// Published records of real servers, where they are beside the checkout.
 #[test]
-fn real_records_open_in_every_report() {
+fn real_records_open_in_every_report_and_in_a_replay() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/records");
     let Ok(folders) = std::fs::read_dir(&root) else {
         eprintln!("NOT TESTED: no records in {}", root.display());
         return;
     };
-    let mut opened = 0;
+    let schemes = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stat.json");
+    let stat = r#"{"kdamonds": [{"contexts": [{"ops": "paddr", "targets": [{"pid": null, "regions": []}], "schemes": [{"action": "stat"}]}]}]}"#;
+    std::fs::write(&schemes, stat).unwrap();
+    let (mut opened, mut tried) = (0, 0);
     for file in folders.flatten().filter_map(|f| std::fs::read_dir(f.path()).ok()).flatten().flatten().map(|f| f.path())
     {
         if file.extension().is_none_or(|e| e != "kdamonds") {
             for args in [&["heatmap"][..], &["access"], &["wss"], &["idle"], &["schemes"], &["regions"]] {
                 assert!(!text(args, &file).is_empty(), "{args:?} {file:?}");
             }
+            let replay =
+                Command::new(env!("CARGO_BIN_EXE_replay")).arg("--scheme").arg(&schemes).arg(&file).output().unwrap();
+            let said = String::from_utf8(replay.stdout).unwrap();
+            assert!(replay.status.success(), "{file:?}: {}", String::from_utf8_lossy(&replay.stderr));
+            // A scheme on any memory is tried on every region of every snapshot: as many as `report regions` lists.
+            let number = |before: &str| -> usize {
+                said.split(before).nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
+            };
+            let listed = text(&["regions"], &file).lines().count() - 1;
+            let skipped = if said.contains("left out") { number("left out: ") } else { 0 };
+            assert_eq!(number("tried ") + skipped, listed, "{file:?}: {said}");
+            tried += number("tried ");
             opened += 1;
         }
     }
     assert_eq!(opened, 32);
+    assert!(tried > 0);
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use examples::ending::ended;
 use examples::recorded::{Source, replay};
 use examples::schemes;
 
@@ -24,18 +25,12 @@ struct Arguments {
     /// On which series of the record, by number; on that which covers most if none is given.
     #[arg(long)]
     series: Option<usize>,
-    /// The record.
+    /// The record; - for standard input.
     file: PathBuf,
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("replay: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("replay", run(Arguments::parse()))
 }
 
 fn run(args: Arguments) -> Result<(), Box<dyn std::error::Error>> {

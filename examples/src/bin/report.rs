@@ -8,13 +8,12 @@
 //!
 //! Reads damo's records and this project's own, of any length, in memory that does not grow with it.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use damos::record::{Reader, to_binary, to_damo};
+use examples::ending::ended;
 use examples::recorded::{ReportError, Source, Style, access, heat, idle, regions, schemes, wss};
 
 /// Reports on records of memory accesses.
@@ -76,7 +75,7 @@ enum Report {
         /// The new file: damo's format if its name ends in .damon, this project's own otherwise.
         #[arg(long, short)]
         output: PathBuf,
-        /// The record.
+        /// The record; - for standard input.
         file: PathBuf,
     },
 }
@@ -92,7 +91,7 @@ struct Of {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    /// The record.
+    /// The record; - for standard input.
     file: PathBuf,
 }
 
@@ -113,15 +112,7 @@ impl Of {
 fn main() -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let done = report(Arguments::parse().report, &mut out).and_then(|()| Ok(out.flush()?));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        // Who reads has enough: `report .. | head`.
-        Err(ReportError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("report: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("report", done.map_err(Into::into))
 }
 
 fn report(report: Report, out: &mut dyn Write) -> Result<(), ReportError> {
@@ -140,14 +131,6 @@ fn report(report: Report, out: &mut dyn Write) -> Result<(), ReportError> {
         Report::Idle(of) => idle::report(&of.source(), of.style(), out),
         Report::Schemes(of) => schemes::report(&of.source(), of.style(), out),
         Report::Regions(of) => regions::report(&of.source(), of.style(), out),
-        Report::Convert { output, file } => {
-            let to = BufWriter::new(File::create(&output)?);
-            if output.extension().is_some_and(|e| e == "damon") {
-                to_damo(|| Reader::open(&file), to)?.flush()?;
-            } else {
-                to_binary(Reader::open(&file)?, to)?.flush()?;
-            }
-            Ok(())
-        }
+        Report::Convert { output, file } => Source::new(file, None).convert(&output),
     }
 }

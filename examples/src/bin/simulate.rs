@@ -9,6 +9,7 @@ use damon_ops_sim::Scenario;
 use damon_ops_sim::compare::{ADAPTIVE, Algorithm, Budget, CLASSIC, Grouped};
 use damon_ops_sim::tiering::{Costs, Spec};
 use examples::accuracy::{maps, report, run};
+use examples::ending::ended;
 use examples::heatmap::tiles_png;
 use examples::placement;
 
@@ -102,13 +103,7 @@ fn main() -> ExitCode {
         Args::Heatmap(args) => heatmap(&args),
         Args::Tiering(args) => tiering(&args),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("simulate: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("simulate", done.map_err(|e| e as _))
 }
 
 fn accuracy(args: &Accuracy) -> Result<(), Error> {

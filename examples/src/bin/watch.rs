@@ -22,6 +22,7 @@ use damon_ops_paddr::HostMetrics;
 use damon_ops_vaddr::linux::ClearRefs;
 use damos::Context;
 use damos::config::quantity::Micros;
+use examples::ending::ended;
 use examples::heatmap::wants_colour;
 use examples::subject::{How, Monitoring, Opened, Output, Stop, Subject};
 use examples::watch::{Live, State, expects_unicode};
@@ -60,13 +61,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 const COARSE: Duration = Duration::from_millis(1_050);
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("watch: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("watch", run(&Arguments::parse()))
 }
 
 fn run(args: &Arguments) -> Result<(), Box<dyn Error>> {

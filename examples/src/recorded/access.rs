@@ -3,10 +3,12 @@
 use std::cmp::Ordering;
 use std::io::Write;
 
+use damon_core::AddrRange;
 use damos::record::figures::Timing;
-use damos::record::{Region, Snapshot};
+use damos::record::{Item, Mapping, Region, Snapshot};
 use serde::Serialize;
 
+use super::mapped::names;
 use super::units::{hz, percent, time};
 use super::{ReportError, Source, Style, json_line};
 use crate::heatmap::bytes;
@@ -43,6 +45,9 @@ struct Line {
     rate: f64,
     hz: f64,
     age_us: f64,
+    /// What is mapped there, where the record says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapped: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -63,21 +68,31 @@ struct Picture {
 pub fn report(source: &Source, options: Options, out: &mut dyn Write) -> Result<(), ReportError> {
     let survey = source.survey()?;
     let (number, series) = source.chosen(&survey)?;
-    let mut last = None;
-    source.snapshots(number, |s| {
-        if options.all {
-            let timing = series.timing(&s).ok_or_else(|| source.no_intervals())?;
-            return write(&s, &timing, options, out);
+    let (mut last, mut mappings) = (None, Vec::new());
+    source.each(|item| {
+        match item {
+            Item::Mappings(n, new) if n == number => mappings = new,
+            Item::Snapshot(n, s) if n == number && options.all => {
+                let timing = series.timing(&s).ok_or_else(|| source.no_intervals())?;
+                write(&s, &timing, &mappings, options, out)?;
+            }
+            Item::Snapshot(n, s) if n == number => last = Some(s),
+            _ => {}
         }
-        last = Some(s);
         Ok(())
     })?;
     let Some(s) = last else { return Ok(()) };
     let timing = series.timing(&s).ok_or_else(|| source.no_intervals())?;
-    write(&s, &timing, options, out)
+    write(&s, &timing, &mappings, options, out)
 }
 
-fn write(s: &Snapshot, timing: &Timing, options: Options, out: &mut dyn Write) -> Result<(), ReportError> {
+fn write(
+    s: &Snapshot,
+    timing: &Timing,
+    mappings: &[Mapping],
+    options: Options,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
     let mut regions: Vec<&Region> = s.regions.iter().collect();
     match options.order {
         Order::Address => regions.sort_by_key(|r| r.start),
@@ -90,6 +105,7 @@ fn write(s: &Snapshot, timing: &Timing, options: Options, out: &mut dyn Write) -
         rate: timing.rate(r.nr_accesses),
         hz: timing.hz(r.nr_accesses),
         age_us: timing.age_us(r),
+        mapped: AddrRange::new(r.start, r.end).and_then(|range| names(range, mappings)),
     };
     let picture = Picture {
         start_ns: s.start_ns,
@@ -116,10 +132,13 @@ fn hotter(a: &Region, b: &Region, timing: &Timing) -> Ordering {
 
 fn units(p: &Picture, regions: usize, timing: &Timing, out: &mut dyn Write) -> Result<(), ReportError> {
     let (sampling, aggregation, most) = (time(p.sampling_us), time(p.aggregation_us), hz(timing.max_hz()));
-    writeln!(out, "{:>18} {:>9} {:>8} {:>10} {:>9}", "address", "size", "samples", "seen", "age")?;
+    let named = p.regions.iter().any(|r| r.mapped.is_some());
+    let head = if named { "  mapped" } else { "" };
+    writeln!(out, "{:>18} {:>9} {:>8} {:>10} {:>9}{head}", "address", "size", "samples", "seen", "age")?;
     for r in &p.regions {
         let (size, part, often, age) = (bytes(r.bytes), percent(r.rate), hz(r.hz), time(r.age_us));
-        writeln!(out, "{:>#18x} {size:>9} {part:>8} {often:>10} {age:>9}", r.start)?;
+        let mapped = r.mapped.as_ref().map_or(String::new(), |names| format!("  {names}"));
+        writeln!(out, "{:>#18x} {size:>9} {part:>8} {often:>10} {age:>9}{mapped}", r.start)?;
     }
     if p.regions.len() < regions {
         writeln!(out, "{:>18} {} more regions", "..", regions - p.regions.len())?;

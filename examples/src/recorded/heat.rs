@@ -8,6 +8,7 @@ use damon_core::AddrRange;
 use damos::record::figures::{Axis, Contiguous, HeatGrid, HeatUnit};
 use damos::record::{Item, Mapping};
 
+use super::mapped::names;
 use super::{ReportError, Source, is_svg};
 use crate::heatmap::{self, Cell, HeatMap, Terminal};
 
@@ -85,7 +86,7 @@ fn axis(start: u64, end: u64, steps: usize) -> Axis {
 fn map(ranges: &[Contiguous], grids: &[HeatGrid], mappings: &[Mapping]) -> HeatMap {
     let panels = ranges.iter().filter_map(|c| {
         let range = AddrRange::new(c.start, c.end)?;
-        Some(heatmap::Mapping { name: name(range, mappings), range })
+        Some(heatmap::Mapping { name: names(range, mappings).unwrap_or_else(|| "memory".into()), range })
     });
     let mut map = HeatMap::new(panels.collect());
     let Some(time) = grids.first().map(HeatGrid::time) else { return map };
@@ -101,21 +102,4 @@ fn map(ranges: &[Contiguous], grids: &[HeatGrid], mappings: &[Mapping]) -> HeatM
         map.push(at(t), at(t + 1), cells);
     }
     map
-}
-
-/// What is mapped in a range, the largest first.
-fn name(range: AddrRange, mappings: &[Mapping]) -> String {
-    let mut names: Vec<(&str, u64)> = Vec::new();
-    for m in mappings.iter().filter(|m| !m.name.is_empty()) {
-        let Some(common) = AddrRange::new(m.start, m.end).and_then(|r| r.intersection(range)) else { continue };
-        let name = m.name.rsplit('/').next().unwrap_or(&m.name);
-        match names.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, bytes)) => *bytes += common.size(),
-            None => names.push((name, common.size())),
-        }
-    }
-    names.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
-    let more = if names.len() > 3 { ", .." } else { "" };
-    let names: Vec<_> = names.iter().take(3).map(|&(name, _)| name).collect();
-    if names.is_empty() { "memory".into() } else { names.join(", ") + more }
 }

@@ -3,21 +3,23 @@
 pub mod access;
 pub mod heat;
 pub mod idle;
+mod mapped;
 pub mod regions;
 pub mod replay;
 pub mod schemes;
+mod source;
 mod times;
 pub(crate) mod units;
 pub mod wss;
 
-use std::cell::{Cell, OnceCell};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use damos::record::figures::{Survey, Surveyed};
-use damos::record::{BinaryWriter, Format, Item, ReadError, Reader, Snapshot};
+use damos::record::ReadError;
 
 use crate::heatmap::PictureError;
+
+pub use source::Source;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,9 @@ pub enum ReportError {
     /// It cannot be written as JSON.
     #[error("cannot write the report as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A record from standard input is too long to be kept.
+    #[error("cannot keep the record until it has been read twice: {0}; is there room in TMPDIR?")]
+    Keep(#[source] io::Error),
     /// There is nothing to report on.
     #[error("{path}: the record has no {what}")]
     Nothing {
@@ -55,124 +60,27 @@ pub enum ReportError {
         /// The record.
         path: String,
     },
+    /// The record would be overwritten before it is read.
+    #[error("{path}: this is the record itself: give another file")]
+    Itself {
+        /// The new file.
+        path: String,
+    },
+    /// A file cannot be made.
+    #[error("{path}: {cause}")]
+    Create {
+        /// The new file.
+        path: String,
+        /// The operating system's answer.
+        #[source]
+        cause: io::Error,
+    },
     /// A picture can have two forms.
     #[error("{}: a picture's name ends in .svg or .png", path.display())]
     Picturesque {
         /// What was given.
         path: PathBuf,
     },
-}
-
-/// So many bytes of a record are kept between two readings, as the binary format has them: half a million regions.
-const KEEP: usize = 1 << 22;
-
-/// A record, and which of its series is meant.
-#[derive(Debug)]
-pub struct Source {
-    path: PathBuf,
-    series: Option<usize>,
-    /// All of it in the format that is read ten times as fast, if it is that short.
-    kept: OnceCell<Vec<u8>>,
-    /// It was said that it is damaged.
-    told: Cell<bool>,
-}
-
-impl Source {
-    /// A file, and the number of the series; that which saw most if none is given.
-    pub const fn new(path: PathBuf, series: Option<usize>) -> Self {
-        Self { path, series, kept: OnceCell::new(), told: Cell::new(false) }
-    }
-
-    /// Reads the record once: what each series covers. A record that is damaged counts up to there, and a note goes to
-    /// standard error.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn survey(&self) -> Result<Survey, ReportError> {
-        let mut survey = Survey::default();
-        let reader = Reader::open(&self.path)?;
-        let mut copy = if reader.format() == Format::Binary { None } else { Some(BinaryWriter::new(Vec::new())?) };
-        self.read(reader, |item| {
-            survey.add(&item);
-            if let Some(kept) = copy.as_mut() {
-                kept.item(&item)?;
-                copy = copy.take().filter(|kept| kept.get_ref().len() < KEEP);
-            }
-            Ok(())
-        })?;
-        if let Some(copy) = copy {
-            self.kept.get_or_init(|| copy.into_inner());
-        }
-        Ok(survey)
-    }
-
-    /// Which series is meant.
-    ///
-    /// # Errors
-    /// When there is none, or it has no snapshot.
-    pub fn chosen<'a>(&self, survey: &'a Survey) -> Result<(usize, &'a Surveyed), ReportError> {
-        let all = survey.series().iter().enumerate();
-        let chosen = match self.series {
-            Some(n) => all.clone().nth(n),
-            None => all.rev().max_by_key(|(_, s)| s.ranges().iter().map(|r| u128::from(r.end - r.start)).sum::<u128>()),
-        };
-        let what = || self.series.map_or("snapshots".into(), |n| format!("series {n}, or none with snapshots"));
-        chosen.filter(|(_, s)| s.snapshots > 0).ok_or_else(|| self.nothing(what()))
-    }
-
-    /// Gives each snapshot of a series.
-    ///
-    /// # Errors
-    /// When the record cannot be opened; what `f` says.
-    pub fn snapshots(
-        &self,
-        series: usize,
-        mut f: impl FnMut(Snapshot) -> Result<(), ReportError>,
-    ) -> Result<(), ReportError> {
-        self.each(|item| match item {
-            Item::Snapshot(n, snapshot) if n == series => f(snapshot),
-            _ => Ok(()),
-        })
-    }
-
-    fn each(&self, f: impl FnMut(Item) -> Result<(), ReportError>) -> Result<(), ReportError> {
-        match self.kept.get() {
-            Some(kept) => self.read(Reader::new(&kept[..])?, f),
-            None => self.read(Reader::open(&self.path)?, f),
-        }
-    }
-
-    fn read<R: Read>(
-        &self,
-        reader: Reader<R>,
-        mut f: impl FnMut(Item) -> Result<(), ReportError>,
-    ) -> Result<(), ReportError> {
-        for (read, item) in reader.enumerate() {
-            match item {
-                Ok(item) => f(item)?,
-                Err(e) if read > 0 => {
-                    if !self.told.replace(true) {
-                        eprintln!("{e}; the report is on what comes before");
-                    }
-                    return Ok(());
-                }
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn nothing(&self, what: String) -> ReportError {
-        ReportError::Nothing { path: self.name(), what }
-    }
-
-    fn no_intervals(&self) -> ReportError {
-        ReportError::NoIntervals { path: self.name() }
-    }
-
-    fn name(&self) -> String {
-        self.path.display().to_string()
-    }
 }
 
 /// How figures are written.
