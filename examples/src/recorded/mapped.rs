@@ -36,7 +36,7 @@ mod tests {
         let mappings = [
             mapping(0, 10, "/lib/a.so"),
             mapping(10, 40, ""),
-            mapping(40, 60, "/lib/a.so"),
+            mapping(40, 55, "/lib/a.so"),
             mapping(60, 62, "[heap]"),
             mapping(62, 63, "[stack]"),
         ];
