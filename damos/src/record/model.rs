@@ -90,7 +90,8 @@ pub struct Region {
     pub start: u64,
     /// The address after its last.
     pub end: u64,
-    /// In how many samples an access was found.
+    /// In how many of an aggregation's samples an access was found; where more or fewer were taken of the region, in how many of as
+    /// many as the intervals say.
     pub nr_accesses: u32,
     /// For how many aggregations the access frequency has not changed significantly.
     pub age: u32,
@@ -98,9 +99,9 @@ pub struct Region {
     pub age_us: Option<u64>,
     /// Bytes that passed the scheme's filters.
     pub sz_filter_passed: u64,
-    /// Of how many samples, where that is known and differs from the intervals' ratio.
+    /// How many samples were taken, where that is known and differs from the intervals' ratio.
     pub nr_samples: Option<u32>,
-    /// In how many samples a write was found, where that could be seen.
+    /// In how many of them a write was found, where that could be seen; as `nr_accesses`.
     pub nr_writes: Option<u32>,
     /// The access rate that the adjuster believed in.
     pub rate: Option<Bp>,
@@ -126,6 +127,12 @@ impl Region {
             sees: None,
             probe_hits: SmallVec::new_const(),
         }
+    }
+
+    /// Nothing was found there, and that says nothing: reads are invisible, or no sample was taken. Not to be taken for cold.
+    pub fn is_unseen(&self) -> bool {
+        let blind = self.sees.is_some_and(|sees| !sees.sees_reads());
+        self.nr_accesses == 0 && (blind || self.nr_samples == Some(0))
     }
 
     /// Its size in bytes.

@@ -125,14 +125,41 @@ fn snapshot(s: &damon_core::Snapshot, target: &TargetSnapshot) -> Snapshot {
 
 fn region(s: &damon_core::Snapshot, r: &RegionSnapshot) -> Region {
     let bytes = |addr: u64| addr.saturating_mul(s.addr_unit);
+    let of_all = |hits: u32| of_aggregation(hits, r.nr_samples, s.samples_per_aggregation);
     Region {
-        nr_accesses: r.nr_accesses,
+        nr_accesses: of_all(r.nr_accesses),
         age: r.age,
         age_us: Some(micros(r.age_time).0),
         nr_samples: (r.nr_samples != s.samples_per_aggregation).then_some(r.nr_samples),
-        nr_writes: (r.nr_writes > 0).then_some(r.nr_writes),
+        nr_writes: (r.nr_writes > 0).then_some(of_all(r.nr_writes)),
         rate: Some(r.rate),
         sees: Some(r.sees),
         ..Region::new(bytes(r.range.start()), bytes(r.range.end()))
+    }
+}
+
+/// What `hits` in `samples` are of as many as an aggregation has: whoever reads a record knows no other number. One at least if there
+/// was any.
+fn of_aggregation(hits: u32, samples: u32, aggregation: u32) -> u32 {
+    if hits == 0 || samples == 0 {
+        return 0;
+    }
+    let (hits, samples, aggregation) = (u64::from(hits), u64::from(samples), u64::from(aggregation));
+    let scaled = (2 * hits * aggregation + samples) / (2 * samples);
+    u32::try_from(scaled.max(1)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_of_as_many_samples_as_an_aggregation_has() {
+        let of_20 = |hits, samples| of_aggregation(hits, samples, 20);
+        assert_eq!(
+            [(512, 512), (14, 14), (20, 20), (7, 20), (256, 512)].map(|(h, n)| of_20(h, n)),
+            [20, 20, 20, 7, 10]
+        );
+        assert_eq!((of_20(1, 512), of_20(0, 512), of_20(0, 0)), (1, 0, 0), "what was accessed is not idle");
     }
 }

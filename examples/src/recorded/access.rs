@@ -45,6 +45,9 @@ struct Line {
     rate: f64,
     hz: f64,
     age_us: f64,
+    /// Nothing was found, and that says nothing: reads are invisible there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unseen: bool,
     /// What is mapped there, where the record says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     mapped: Option<String>,
@@ -105,6 +108,7 @@ fn write(
         rate: timing.rate(r.nr_accesses),
         hz: timing.hz(r.nr_accesses),
         age_us: timing.age_us(r),
+        unseen: r.is_unseen(),
         mapped: AddrRange::new(r.start, r.end).and_then(|range| names(range, mappings)),
     };
     let picture = Picture {
@@ -136,12 +140,16 @@ fn units(p: &Picture, regions: usize, timing: &Timing, out: &mut dyn Write) -> R
     let head = if named { "  mapped" } else { "" };
     writeln!(out, "{:>18} {:>9} {:>8} {:>10} {:>9}{head}", "address", "size", "samples", "seen", "age")?;
     for r in &p.regions {
-        let (size, part, often, age) = (bytes(r.bytes), percent(r.rate), hz(r.hz), time(r.age_us));
+        let (size, age) = (bytes(r.bytes), time(r.age_us));
+        let (part, often) = if r.unseen { ("unseen".into(), "-".into()) } else { (percent(r.rate), hz(r.hz)) };
         let mapped = r.mapped.as_ref().map_or(String::new(), |names| format!("  {names}"));
         writeln!(out, "{:>#18x} {size:>9} {part:>8} {often:>10} {age:>9}{mapped}", r.start)?;
     }
     if p.regions.len() < regions {
         writeln!(out, "{:>18} {} more regions", "..", regions - p.regions.len())?;
+    }
+    if p.regions.iter().any(|r| r.unseen) {
+        writeln!(out, "unseen: reads are invisible there and no write was found; not cold, unknown")?;
     }
     writeln!(out, "samples: part of them that found an access, one each {sampling} in {aggregation}; at most {most}")?;
     let seconds = |ns: u64| ns as f64 / 1e9;

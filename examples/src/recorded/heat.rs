@@ -55,7 +55,7 @@ pub fn report(source: &Source, options: &Options, out: &mut dyn Write) -> Result
     })?;
     let map = map(&shown, &grids, &mappings);
     let hidden = series.ranges().len() - shown.len();
-    let title = format!("{}: {} snapshots", source.name(), series.snapshots);
+    let title = source.title(series.snapshots);
     match (&options.picture, svg) {
         (Some(path), Some(true)) => heatmap::svg(&map, &title, path)?,
         (Some(path), Some(false)) => heatmap::png(&map, &title, path)?,
@@ -95,8 +95,9 @@ fn map(ranges: &[Contiguous], grids: &[HeatGrid], mappings: &[Mapping]) -> HeatM
         let cells = grids.iter().flat_map(|grid| {
             let axis = grid.addresses();
             (0..axis.steps).filter_map(move |a| {
-                let rate = grid.heat(t, a)?;
-                Some((AddrRange::new(axis.at(a), axis.at(a + 1))?, Cell::Rate(rate as f32)))
+                let cell = Cell::Rate(grid.heat(t, a)? as f32);
+                let cell = if grid.unseen(t, a) < 0.5 { cell } else { Cell::Unseen };
+                Some((AddrRange::new(axis.at(a), axis.at(a + 1))?, cell))
             })
         });
         map.push(at(t), at(t + 1), cells);

@@ -30,7 +30,10 @@ pub fn report(source: &Source, style: Style, out: &mut dyn Write) -> Result<(), 
         last = Some(s);
         Ok(())
     })?;
-    let Some(s) = last else { return Ok(()) };
+    let Some(mut s) = last else { return Ok(()) };
+    let all = s.regions_bytes();
+    s.regions.retain(|r| !r.is_unseen());
+    let (seen, unseen) = (s.regions_bytes(), all - s.regions_bytes());
     let timing = series.timing(&s).ok_or_else(|| source.no_intervals())?;
     let lines =
         idle_time_us(&s, &timing, &PERCENTILES).into_iter().map(|(percentile, idle_us)| Line { percentile, idle_us });
@@ -40,10 +43,13 @@ pub fn report(source: &Source, style: Style, out: &mut dyn Write) -> Result<(), 
         Style::Json => return json_line(out, &lines),
         Style::Raw => lines.iter().try_for_each(|l| writeln!(out, "{} {:.0}", l.percentile, l.idle_us))?,
         Style::Units => {
-            writeln!(out, "idle time of {}, by bytes, when the record ends", bytes(s.regions_bytes()))?;
+            writeln!(out, "idle time of {}, by bytes, when the record ends", bytes(seen))?;
             for l in &lines {
                 let (idle, bar) = (time(l.idle_us), bar(l.idle_us / most, BAR));
                 writeln!(out, "{:>3}% of it at most {idle:>9} {bar}", l.percentile)?;
+            }
+            if unseen > 0 {
+                writeln!(out, "left out: {}, where reads are invisible and no write was found", bytes(unseen))?;
             }
         }
     }

@@ -175,6 +175,13 @@ impl Source {
         ReportError::NoIntervals { path: self.name() }
     }
 
+    /// What stands over a picture.
+    pub(super) fn title(&self, snapshots: u64) -> String {
+        let name = self.path.file_name().map_or_else(|| self.name(), |name| name.to_string_lossy().into_owned());
+        let name = if self.is_input() { self.name() } else { name };
+        format!("{name}: {snapshots} {}", if snapshots == 1 { "snapshot" } else { "snapshots" })
+    }
+
     pub(super) fn name(&self) -> String {
         if self.is_input() { "standard input".into() } else { self.path.display().to_string() }
     }

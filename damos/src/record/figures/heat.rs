@@ -70,13 +70,22 @@ pub struct HeatGrid {
     unit: HeatUnit,
     /// Row by row: a row is a step of time.
     cells: Vec<Option<f64>>,
+    /// Which part of each is unseen; empty while none is.
+    unseen: Vec<f32>,
     last_end_ns: Option<u64>,
 }
 
 impl HeatGrid {
     /// An empty one.
     pub fn new(time: Axis, addresses: Axis, unit: HeatUnit) -> Self {
-        Self { time, addresses, unit, cells: vec![None; time.steps * addresses.steps], last_end_ns: None }
+        Self {
+            time,
+            addresses,
+            unit,
+            cells: vec![None; time.steps * addresses.steps],
+            unseen: Vec::new(),
+            last_end_ns: None,
+        }
     }
 
     /// Time, in nanoseconds.
@@ -94,6 +103,12 @@ impl HeatGrid {
         let at =
             time.checked_mul(self.addresses.steps)?.checked_add(address).filter(|_| address < self.addresses.steps)?;
         self.cells.get(at).copied().flatten()
+    }
+
+    /// Which part of a cell, 0 to 1, is [unseen](Region::is_unseen): it counts as not accessed there, as damo has it.
+    pub fn unseen(&self, time: usize, address: usize) -> f32 {
+        let at = time * self.addresses.steps + address;
+        self.unseen.get(at).copied().filter(|_| address < self.addresses.steps).unwrap_or(0.0)
     }
 
     /// The lowest and the highest.
@@ -125,12 +140,20 @@ impl HeatGrid {
     }
 
     fn spread(&mut self, r: &Region, since_ns: u64, until_ns: u64, heat: f64) {
+        let unseen = r.is_unseen();
+        if unseen && self.unseen.is_empty() {
+            self.unseen = vec![0.0; self.cells.len()];
+        }
         let cell = self.time.step as f64 * self.addresses.step as f64;
         for t in self.time.between(since_ns, until_ns) {
             let ns = self.time.common(t, since_ns, until_ns) as f64;
             for a in self.addresses.between(r.start, r.end) {
-                let bytes = self.addresses.common(a, r.start, r.end) as f64;
-                *self.cells[t * self.addresses.steps + a].get_or_insert(0.0) += heat * ns * bytes / cell;
+                let (at, part) =
+                    (t * self.addresses.steps + a, ns * self.addresses.common(a, r.start, r.end) as f64 / cell);
+                *self.cells[at].get_or_insert(0.0) += heat * part;
+                if unseen {
+                    self.unseen[at] += part as f32;
+                }
             }
         }
     }
@@ -139,6 +162,20 @@ impl HeatGrid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_unseen_is_told_from_what_is_cold() {
+        let mut grid = HeatGrid::new(Axis::new(0, 20, 2).unwrap(), Axis::new(0, 30, 3).unwrap(), HeatUnit::Hz);
+        let region = |start, end, sees| Region { sees, ..Region::new(start, end) };
+        let (writes, all) = (Some(damon_core::Sees::Writes), Some(damon_core::Sees::ReadsAndWrites));
+        let cold = vec![region(0, 10, all), region(10, 25, writes), region(25, 30, None)];
+        grid.add(&Series::default(), &Snapshot { end_ns: 10, regions: cold, ..Snapshot::default() });
+        let hot = vec![Region { nr_accesses: 1, ..region(10, 20, writes) }];
+        grid.add(&Series::default(), &Snapshot { start_ns: 10, end_ns: 20, regions: hot, ..Snapshot::default() });
+        let row = |t| [0, 1, 2].map(|a| grid.unseen(t, a));
+        assert_eq!((row(0), row(1)), ([0.0, 1.0, 0.5], [0.0; 3]));
+        assert_eq!((grid.heat(0, 1), grid.unseen(0, 3), grid.unseen(9, 0)), (Some(0.0), 0.0, 0.0));
+    }
 
     #[test]
     fn heat_is_the_mean_over_time_and_bytes_of_a_cell() {

@@ -12,10 +12,7 @@ pub fn at_percentile<T: Copy>(rising: &[T], percentile: f64) -> Option<T> {
 /// For how long memory has been idle, in microseconds, weighted by bytes: at each of `percentiles`, which rise from 0 to 100. What
 /// is accessed is idle for 0. Empty where there is no region.
 pub fn idle_time_us(s: &Snapshot, timing: &Timing, percentiles: &[f64]) -> Vec<(f64, f64)> {
-    let idle = |r: &crate::record::Region| {
-        if r.nr_accesses > 0 { 0.0 } else { timing.age_us(r) + timing.aggregation_us }
-    };
-    let mut by_idle: Vec<(f64, u64)> = s.regions.iter().map(|r| (idle(r), r.size())).collect();
+    let mut by_idle: Vec<(f64, u64)> = s.regions.iter().map(|r| (timing.idle_us(r), r.size())).collect();
     by_idle.sort_by(|a, b| a.0.total_cmp(&b.0));
     let total: u128 = by_idle.iter().map(|&(_, bytes)| u128::from(bytes)).sum();
     let mut out = Vec::with_capacity(percentiles.len());

@@ -47,6 +47,11 @@ impl Timing {
         r.age_us.map_or(f64::from(r.age) * self.named_aggregation_us, |us| us as f64)
     }
 
+    /// For how long nothing was found in it, in microseconds: since before the aggregation that it was young in.
+    pub fn idle_us(&self, r: &Region) -> f64 {
+        if r.nr_accesses > 0 { 0.0 } else { self.age_us(r) + self.aggregation_us }
+    }
+
     /// The most accesses per second that can be seen.
     pub fn max_hz(&self) -> f64 {
         1e6 / self.sampling_us
