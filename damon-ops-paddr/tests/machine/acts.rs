@@ -155,8 +155,9 @@ fn what_several_processes_map_is_moved_but_not_paged_out() {
     let _alone = alone();
     let rails = Guardrails { this_process: true, ..Guardrails::default() };
     let child = Workload::start(16);
-    let Some(mut actor) = actor(ActorOptions { rails, ..ActorOptions::default() }) else { return };
+    // What they come to map after the actor was made is not known to it.
     let code = code(&child);
+    let Some(mut actor) = actor(ActorOptions { rails, ..ActorOptions::default() }) else { return };
     let bytes: u64 = code.iter().map(|range| range.size()).sum();
     let (size, ..) = apply(&mut actor, &code, &Request::new(Action::Pageout, &[], &[]));
     let shared = actor.not_applied().shared;

@@ -25,6 +25,16 @@ pub(crate) fn in_vm() -> bool {
     std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("damon-vm"))
 }
 
+/// Has the CPUs give back the freed memory on their lists, which does not count as free: all but a MiB each. By themselves they keep
+/// as much as a low watermark, and give back the rest slowly.
+pub(crate) fn drain() {
+    let write = |file, value| std::fs::write(format!("/proc/sys/vm/{file}"), value).unwrap();
+    write("percpu_pagelist_high_fraction", "1000000");
+    // Each time an eighth.
+    (0..64).for_each(|_| write("stat_refresh", "1"));
+    write("percpu_pagelist_high_fraction", "0");
+}
+
 /// Says what a test lacks; in the machine made for it nothing may.
 #[track_caller]
 pub(crate) fn lacks(what: impl std::fmt::Display) {
@@ -43,12 +53,14 @@ fn child() {
     (0..pages).for_each(|n| words[n * WORDS].store(n as u64, Relaxed));
     println!("child: {:x}", map.range().start());
     let (hot, over) = ([AtomicUsize::new(0), AtomicUsize::new(0)], AtomicBool::new(false));
+    let rounds = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Relaxed) {
                 // The second word: the first tells the page.
                 (hot[0].load(Relaxed)..hot[1].load(Relaxed))
                     .for_each(|n| _ = words[n * WORDS + 1].fetch_add(1, Relaxed));
+                rounds.fetch_add(1, Relaxed);
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
@@ -56,6 +68,13 @@ fn child() {
             let mut line = line.split(' ');
             match line.next() {
                 Some("hot") => hot.iter().zip(line).for_each(|(hot, n)| hot.store(n.parse().unwrap(), Relaxed)),
+                Some("lap") => {
+                    // A round that has begun may have passed a page already.
+                    let next = rounds.load(Relaxed) + 2;
+                    while rounds.load(Relaxed) < next {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
                 Some("intact") => {
                     let wrong = (0..pages).filter(|n| words[n * WORDS].load(Relaxed) != *n as u64).count();
                     println!("child: {wrong:x}");
@@ -112,10 +131,15 @@ impl Workload {
         self.answer()
     }
 
-    /// Touches these pages, each about once in a millisecond, and no others.
+    /// Touches these pages again and again, a millisecond apart, and no others.
     pub(crate) fn heat(&mut self, pages: std::ops::Range<u64>) {
         self.ask(&format!("hot {} {}", pages.start, pages.end));
-        std::thread::sleep(Duration::from_millis(20));
+        self.lap();
+    }
+
+    /// Waits until all that is hot has been touched once more, however slow the machine is.
+    pub(crate) fn lap(&mut self) {
+        self.ask("lap");
     }
 
     /// How many pages lost what was in them. It reads them all.

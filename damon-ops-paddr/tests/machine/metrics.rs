@@ -8,7 +8,7 @@ use damon_core::{Metric, Metrics, NodeId};
 use damon_ops_paddr::{HostMetrics, Topology, cgroup2};
 use damon_ops_vaddr::PrivateMap;
 
-use crate::child::{PAGE, Workload, alone, in_vm, lacks};
+use crate::child::{PAGE, Workload, alone, drain, in_vm, lacks};
 
 const NODE: NodeId = NodeId(0);
 
@@ -20,22 +20,18 @@ fn free_memory_falls_by_what_is_allocated_and_comes_back() {
     }
     let mut host = HostMetrics::new();
     let total = Topology::read("/".as_ref()).unwrap().node(NODE).unwrap().bytes;
-    let mut now = || [Metric::NodeMemFreeBp(NODE), Metric::NodeMemUsedBp(NODE)].map(|m| host.read(m).unwrap() as i64);
+    let mut now = || {
+        drain();
+        [Metric::NodeMemFreeBp(NODE), Metric::NodeMemUsedBp(NODE)].map(|m| host.read(m).unwrap() as i64)
+    };
     let before = now();
     let map = PrivateMap::new(256 << 20).unwrap();
     map.atomics().iter().step_by(512).for_each(|word| word.store(1, Relaxed));
     let (full, expected) = (now(), (10_000 * map.range().size() / total) as i64);
     drop(map);
-    // What was freed waits on lists of the CPUs until the kernel has time to count it.
-    let end = Instant::now() + Duration::from_secs(10);
-    let mut after = now();
-    while (before[0] - after[0]).abs() >= 100 && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(100));
-        after = now();
-    }
+    let after = now();
     println!("free, used: {before:?}, with 256 MiB more {full:?}, after {after:?}; expected {expected} bp");
-    // Part of it comes from those lists, which were not counted as free: up to 5% of memory.
-    assert!((before[0] - full[0] - expected).abs() < 600 && (full[1] - before[1] - expected).abs() < 600);
+    assert!((before[0] - full[0] - expected).abs() < 100 && (full[1] - before[1] - expected).abs() < 100);
     assert!((before[0] - after[0]).abs() < 100);
 }
 
