@@ -26,6 +26,8 @@ pub struct Bill {
     pub demoted: u64,
     /// Bytes that went to another node of the same one.
     pub moved: u64,
+    /// Bytes that changed places whatever the policy did: see [`Exchange`](super::Exchange).
+    pub exchanged: u64,
     /// Pages that faulted for a hint.
     pub hint_faults: u64,
     /// Samples checked.
@@ -47,6 +49,7 @@ impl Bill {
             promoted: self.promoted.saturating_sub(earlier.promoted),
             demoted: self.demoted.saturating_sub(earlier.demoted),
             moved: self.moved.saturating_sub(earlier.moved),
+            exchanged: self.exchanged.saturating_sub(earlier.exchanged),
             hint_faults: self.hint_faults.saturating_sub(earlier.hint_faults),
             checks: self.checks.saturating_sub(earlier.checks),
         }
@@ -70,6 +73,8 @@ pub(super) enum Payer {
     Reclaim,
     /// Another thread of the kernel.
     Kernel,
+    /// A thread of the kernel that is no part of the policy.
+    Exchange,
     /// A program, by its place.
     Program(u16),
 }
@@ -82,7 +87,7 @@ impl Payer {
         match self {
             Self::Program(_) => 1.0,
             Self::Reclaim => 32.0,
-            Self::Kernel => 512.0,
+            Self::Kernel | Self::Exchange => 512.0,
         }
     }
 }

@@ -35,6 +35,7 @@
 mod backend;
 mod bill;
 mod costs;
+mod exchange;
 mod host;
 mod load;
 mod lru;
@@ -53,7 +54,7 @@ pub use costs::Costs;
 pub use host::{Host, NodeNow, ProgramNow};
 pub use policy::{FirstTouch, NumaBalancing, Oracle, Policy, PolicyError, Tpp};
 pub use run::{Outcome, Point, RunError, Throughput, all_dram, run};
-pub use spec::{AreaSpec, Kind, NodeSpec, Offline, PatternSpec, PhaseSpec, ProcessSpec, Spec, SpecError};
+pub use spec::{AreaSpec, Exchange, Kind, NodeSpec, Offline, PatternSpec, PhaseSpec, ProcessSpec, Spec, SpecError};
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;

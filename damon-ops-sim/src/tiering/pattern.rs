@@ -125,6 +125,15 @@ impl Pattern {
             }
         }
     }
+
+    /// Which of `n` blocks were written after `from` and until `to`, each at most once.
+    pub(super) fn written(&self, from: f64, to: f64, n: usize) -> impl Iterator<Item = usize> + use<> {
+        let (first, last) = match self {
+            Self::Latest(_, per_s) => ((from * per_s) as usize, (to * per_s) as usize),
+            _ => (0, 0),
+        };
+        (first.max(last.saturating_sub(n))..last).map(move |i| i % n)
+    }
 }
 
 /// The sum of r^-theta for the ranks from `from` to before `to`, counted from 1: its integral but for the first.
@@ -307,6 +316,21 @@ mod tests {
             let weights = painted(&latest, t).0;
             assert!(weights.iter().all(|&w| w <= weights[newest]), "{t}");
         }
+    }
+
+    #[test]
+    fn every_block_is_written_as_often_as_writing_goes_around() {
+        let latest = PatternSpec::Latest { theta: 0.99, item_bytes: 1_000, mib_per_s: 10.0 };
+        let pattern = Pattern::new(&latest, &ABOUT).unwrap();
+        // 250 blocks of 4 MiB: once around in 100 s.
+        let mut times = vec![0; ABOUT.blocks];
+        for t in 0..2_000 {
+            let at = |t| f64::from(t) / 10.0;
+            pattern.written(at(t), at(t + 1), ABOUT.blocks).for_each(|b| times[b] += 1);
+        }
+        assert!(times.iter().all(|&n| n == 2), "{times:?}");
+        assert_eq!(pattern.written(10.0, 10.9, ABOUT.blocks).collect::<Vec<_>>(), [25, 26]);
+        assert_eq!(Pattern::Scan(1.0).written(0.0, 100.0, 5).count(), 0);
     }
 
     #[test]

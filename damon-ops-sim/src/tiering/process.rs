@@ -15,6 +15,8 @@ pub(super) struct Process {
     areas: Vec<(usize, f64, Pattern)>,
     /// When its accesses change.
     pub(super) repaint_at: f64,
+    /// What it had written by then is renewed.
+    pub(super) renewed_at: f64,
     /// Operations until the last step, and in a second since then.
     pub(super) ops: f64,
     pub(super) rate: f64,
@@ -45,6 +47,7 @@ impl Process {
             present: 0,
             areas,
             repaint_at: 0.0,
+            renewed_at: 0.0,
             ops: 0.0,
             rate: 0.0,
             was: 0.0,
@@ -64,6 +67,18 @@ impl Process {
             at += blocks;
         }
         until + self.runs_from()
+    }
+
+    /// Which of its blocks it has written after `from` and until `to`, in that order.
+    pub(super) fn written(&self, from: f64, to: f64) -> Vec<usize> {
+        let since = |t: f64| (t - self.runs_from()).max(0.0);
+        let mut at = 0;
+        let mut all = Vec::new();
+        for (blocks, _, pattern) in &self.areas {
+            all.extend(pattern.written(since(from), since(to), *blocks).map(|i| at + i));
+            at += blocks;
+        }
+        all
     }
 
     pub(super) fn runs_from(&self) -> f64 {

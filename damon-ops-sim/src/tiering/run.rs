@@ -165,5 +165,6 @@ pub fn all_dram(spec: &Spec) -> Spec {
     // Watermarks grow with it.
     spec.nodes.iter_mut().filter(|n| n.kind == Kind::Dram).for_each(|n| n.gib += needed * 1.02);
     spec.offline.clear();
+    spec.exchange = None;
     spec
 }

@@ -28,6 +28,9 @@ pub struct Spec {
     /// Nodes that go offline.
     #[serde(default)]
     pub offline: Vec<Offline>,
+    /// Memory that changes places whatever the policy does.
+    #[serde(default)]
+    pub exchange: Option<Exchange>,
     /// Programs.
     pub processes: Vec<ProcessSpec>,
 }
@@ -69,6 +72,18 @@ pub struct Offline {
     pub node: u16,
     /// When.
     pub at_s: f64,
+}
+
+/// A thread of the kernel that takes memory, chosen by chance, out of the upper tier, and other memory in: so that other memory is in
+/// the wrong place, while programs access what they did before. Free memory is taken, too, which moves nothing, so that the nodes
+/// come to be equally full.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// How much each way, at most.
+    pub gib: f64,
+    /// How often. Down first, and up half of that later.
+    pub every_s: f64,
 }
 
 /// A program.
@@ -138,7 +153,8 @@ pub enum PatternSpec {
         /// Items are in no order; otherwise the most popular is first.
         scrambled: bool,
     },
-    /// Items of a Zipf distribution by how long ago they were written, as YCSB's `latest`: writing goes around.
+    /// Items of a Zipf distribution by how long ago they were written, as YCSB's `latest`. What is written is new memory, touched first
+    /// then; for it the oldest is freed, so that writing goes around.
     Latest {
         /// The exponent.
         theta: f64,
@@ -280,6 +296,14 @@ impl Spec {
                 return bad(format!("offline[{i}].node"), gone.node.to_string(), "the id of a node");
             }
         }
+        if let Some(Exchange { gib, every_s }) = self.exchange {
+            if !(gib > 0.0 && gib.is_finite()) {
+                return bad("exchange.gib".into(), gib.to_string(), "above 0");
+            }
+            if !(every_s >= 1.0 && every_s.is_finite()) {
+                return bad("exchange.every_s".into(), every_s.to_string(), "1 or more");
+            }
+        }
         for (i, p) in self.processes.iter().enumerate() {
             let numbers = [
                 ("weight", p.weight),
@@ -402,6 +426,11 @@ mod tests {
         assert_eq!(of("", ""), "");
         for (change, to, says) in [
             (r#""block_mib": 4"#, r#""block_mib": 3"#, "a: block_mib is 3, but must be a power of two"),
+            (
+                r#""cpus": 4,"#,
+                r#""cpus": 4, "exchange": {"gib": 1, "every_s": 0},"#,
+                "a: exchange.every_s is 0, but must be",
+            ),
             (r#""pass_s": 5"#, r#""pass_s": 0"#, "a: processes[0].memory[0].pattern.pass_s is 0, but must be above 0"),
             (r#""id": 1"#, r#""id": 0"#, "a: nodes[1].id is 0, but must be no other node's"),
             ("1.5", "2.5", "a: processes is 2.5 GiB, but must be at most 99% of the nodes that stay"),

@@ -1,9 +1,12 @@
 //! Where each block is, what is known of it, and moving it.
 
+use std::cmp::Ordering;
+
 use damon_core::Rng;
 
 use super::Costs;
 use super::bill::{Bill, Payer};
+use super::exchange::Exchanging;
 use super::lru::{List, Lru};
 use super::node::{Node, pages};
 use super::pattern::exponential;
@@ -59,6 +62,7 @@ pub(super) struct State {
     pub(super) armed: Vec<u32>,
     pub(super) seed: u64,
     pub(super) rng: Rng,
+    pub(super) exchanging: Exchanging,
     pub(super) weights: Vec<f64>,
 }
 
@@ -107,6 +111,7 @@ impl State {
             armed: Vec::new(),
             seed,
             rng: Rng::new(seed ^ 0x7469_6572),
+            exchanging: Exchanging::new(seed),
             weights: Vec::new(),
         })
     }
@@ -148,18 +153,20 @@ impl State {
         was
     }
 
-    /// Has the next access to a block fault. Its program pays for that.
-    pub(super) fn arm(&mut self, block: u32) {
+    /// Has the next access to a block fault, and says whether it would not have before. Its program pays for that.
+    pub(super) fn arm(&mut self, block: u32) -> bool {
         let fault_at = self.heat(block) + exponential(&mut self.rng);
         let b = &mut self.blocks[block as usize];
-        if b.fault_at.is_infinite() {
-            b.fault_at = fault_at;
-            b.armed_at = self.now;
-            self.armed.push(block);
-            let (process, s) = (b.process, self.pages() * self.costs.arm_hint_ns * 1e-9);
-            self.bill.arming_s += s;
-            self.processes[usize::from(process)].debt += s;
+        if b.fault_at.is_finite() {
+            return false;
         }
+        b.fault_at = fault_at;
+        b.armed_at = self.now;
+        self.armed.push(block);
+        let (process, s) = (b.process, self.pages() * self.costs.arm_hint_ns * 1e-9);
+        self.bill.arming_s += s;
+        self.processes[usize::from(process)].debt += s;
+        true
     }
 
     /// The hint faults since the last time. Their programs pay for them.
@@ -214,6 +221,20 @@ impl State {
         }
     }
 
+    /// A block's memory is freed, and touched anew.
+    pub(super) fn renew(&mut self, block: u32) {
+        let (heat, pages) = (self.heat(block), self.pages());
+        let b = &mut self.blocks[block as usize];
+        let Some(node) = b.node.take() else { return };
+        // New memory was accessed by who touched it, and nobody armed it.
+        (b.accessed_from, b.fault_at) = (heat, f64::INFINITY);
+        let (process, frame, per_op) = (b.process, b.frame, b.per_op);
+        self.processes[usize::from(process)].by_node[usize::from(node)] -= per_op * pages;
+        self.nodes[usize::from(node)].give(frame);
+        self.lru.take(block);
+        self.touch(block);
+    }
+
     /// Nodes by their latency from where a program runs.
     pub(super) fn nearest(&self, process: u16) -> Vec<u8> {
         let socket = self.processes[usize::from(process)].spec.socket;
@@ -247,9 +268,10 @@ impl State {
             self.nodes[usize::from(node)].migrated += bytes as f64;
         }
         match self.nodes[usize::from(to)].kind.cmp(&self.nodes[usize::from(from)].kind) {
-            std::cmp::Ordering::Less => self.bill.promoted += bytes,
-            std::cmp::Ordering::Greater => self.bill.demoted += bytes,
-            std::cmp::Ordering::Equal => self.bill.moved += bytes,
+            _ if payer == Payer::Exchange => self.bill.exchanged += bytes,
+            Ordering::Less => self.bill.promoted += bytes,
+            Ordering::Greater => self.bill.demoted += bytes,
+            Ordering::Equal => self.bill.moved += bytes,
         }
         let seconds = pages * self.costs.migrate_ns * 1e-9;
         let program = &mut self.processes[usize::from(b.process)];
@@ -262,6 +284,7 @@ impl State {
                 self.bill.migrating_s += seconds;
                 self.kernel_s += seconds;
             }
+            Payer::Exchange => self.kernel_s += seconds,
             Payer::Program(p) => {
                 self.bill.direct_s += seconds;
                 self.processes[usize::from(p)].debt += seconds;

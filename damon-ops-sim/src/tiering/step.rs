@@ -37,6 +37,8 @@ impl State {
         self.take_nodes_off();
         self.load();
         self.repaint();
+        self.renew_written();
+        self.exchange(passed);
         self.run(if passed > 0.0 { passed } else { 1.0 / STEPS });
     }
 
@@ -99,6 +101,17 @@ impl State {
             self.processes[place].repaint_at = until;
         }
         self.weights = weights;
+    }
+
+    /// What programs wrote since the last step is new memory.
+    fn renew_written(&mut self) {
+        for place in 0..self.processes.len() {
+            let p = &self.processes[place];
+            let written = if p.runs() { p.written(p.renewed_at, self.now) } else { Vec::new() };
+            let first = p.first;
+            written.into_iter().for_each(|i| self.renew(first + i as u32));
+            self.processes[place].renewed_at = self.now;
+        }
     }
 
     /// How fast programs run until the next step: slower by what they and the kernel's threads did in the last one.

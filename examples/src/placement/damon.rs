@@ -6,65 +6,11 @@
 use std::time::Duration;
 
 use damon_core::control::priority::Weights;
-use damon_core::{
-    Action, Adjust, Attrs, AttrsSpec, Bp, Dest, Filter, Instant, IntervalsGoal, Metric, Monitor, Next, NodeId,
-    PageFilter, TargetId, TargetSpec,
-};
-use damon_ops_sim::tiering::{Backend, Host, NodeNow, Policy, PolicyError};
-use damos::Context;
+use damon_core::{Action, Adjust, AttrsSpec, Bp, Dest, Filter, Instant, IntervalsGoal, Metric, NodeId, PageFilter};
+use damon_ops_sim::tiering::{Host, Policy, PolicyError};
 use damos::scheme::{AccessPattern, Freq, Goal, Quota, Scheme};
 
-const ID: TargetId = TargetId::new(0);
-
-/// A kdamond of the simulated machine: while it acts it does not watch.
-#[derive(Debug)]
-pub struct Kdamond {
-    context: Context<Backend>,
-    next: Instant,
-}
-
-impl Kdamond {
-    /// A thread that steps `context` from now on.
-    pub const fn new(context: Context<Backend>) -> Self {
-        Self { context, next: Instant::ZERO }
-    }
-
-    /// Steps it if it is due, and says when next.
-    ///
-    /// # Errors
-    /// Those of the step.
-    pub fn wake(&mut self, now: Instant, host: &Host) -> Result<Instant, PolicyError> {
-        self.wake_with(now, host, |_| ())
-    }
-
-    /// The same; `look` is called if an aggregation ends.
-    ///
-    /// # Errors
-    /// Those of the step.
-    pub fn wake_with(
-        &mut self,
-        now: Instant,
-        host: &Host,
-        look: impl FnOnce(&Context<Backend>),
-    ) -> Result<Instant, PolicyError> {
-        if now >= self.next {
-            let before = host.bill().kernel_s();
-            let used = Duration::from_secs_f64(before);
-            let next = match self.context.step_with(now, used, look)? {
-                Next::At(at) => at,
-                _ => now + Duration::from_secs(1),
-            };
-            let busy = Duration::from_secs_f64((host.bill().kernel_s() - before).max(0.0));
-            self.next = next.max(now + busy);
-        }
-        Ok(self.next)
-    }
-
-    /// The context, to change it.
-    pub const fn context_mut(&mut self) -> &mut Context<Backend> {
-        &mut self.context
-    }
-}
+use super::kdamond::{Ways, context};
 
 /// The module's two goals, and how much it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,69 +34,57 @@ impl Default for Goals {
 pub struct Classic {
     goals: Goals,
     seed: u64,
-    kdamonds: Option<Vec<Kdamond>>,
+    ways: Ways,
 }
 
 impl Classic {
     /// With these goals; its chance comes from `seed`.
-    pub const fn new(goals: Goals, seed: u64) -> Self {
-        Self { goals, seed, kdamonds: None }
+    pub fn new(goals: Goals, seed: u64) -> Self {
+        Self { goals, seed, ways: Ways::default() }
     }
 
-    /// A context for what is on `from`, which goes to `to`.
-    fn context(&self, host: &Host, from: &NodeNow, to: &NodeNow) -> Result<Context<Backend>, PolicyError> {
-        let promote = to.kind < from.kind;
-        let attrs = AttrsSpec {
-            update: Duration::from_secs(60),
-            intervals_goal: Some(IntervalsGoal::default()),
-            adjust: Adjust::Classic,
-            ..AttrsSpec::default()
-        };
-        let backend = host.physical(vec![(ID, vec![from.id])]);
-        let seed = self.seed.wrapping_mul(64) + u64::from(from.id.0) * 2 + u64::from(promote);
-        let mut monitor = Monitor::new(Attrs::try_from(attrs)?, seed);
-        monitor.add_target(TargetSpec::new(ID));
-        let mut context = Context::new(monitor, backend.clone());
-        context.set_actor(backend.clone());
-        context.set_metrics(backend);
-        context.set_schemes(vec![self.scheme(promote, from.id, to.id)])?;
-        Ok(context)
-    }
-
-    fn scheme(&self, promote: bool, from: NodeId, to: NodeId) -> Scheme {
-        let (action, freq, goal) = if promote {
-            let goal = Goal::new(Metric::NodeMemUsedBp(to), self.goals.used.0.into());
-            (Action::MigrateHot, Freq::Samples(1..=u32::MAX), goal)
-        } else {
-            let goal = Goal::new(Metric::NodeMemFreeBp(from), self.goals.free.0.into());
-            (Action::MigrateCold, Freq::NONE, goal)
-        };
-        Scheme {
-            pattern: AccessPattern { size: 4_096..=u64::MAX, freq, ..AccessPattern::default() },
-            apply_interval: Duration::from_secs(1),
-            dests: vec![Dest { node: to, weight: 1 }],
-            quota: Quota {
-                size: self.goals.quota,
-                weights: Weights { size: 0, nr_accesses: 100, age: 100 },
-                goals: vec![goal],
-                ..Quota::default()
-            },
-            filters: vec![Filter { page: PageFilter::Young, matching: true, allow: promote }],
-            ..Scheme::new(action)
+    /// From now on with other goals. What was seen and how the quotas are tuned stays.
+    ///
+    /// # Errors
+    /// Where a scheme with them is refused.
+    pub fn commit(&mut self, goals: Goals) -> Result<(), PolicyError> {
+        self.goals = goals;
+        for (from, to, context) in self.ways.contexts() {
+            context.set_schemes(vec![scheme(goals, to.kind < from.kind, from.id, to.id)])?;
         }
+        Ok(())
     }
+}
 
-    fn start(&self, host: &Host) -> Result<Vec<Kdamond>, PolicyError> {
-        let nodes = host.nodes();
-        let mut pairs = Vec::new();
-        for node in &nodes {
-            let of = |kind| nodes.iter().filter(move |n| n.kind == kind);
-            let near = |n: &&NodeNow| (n.socket != node.socket, n.id);
-            let above = nodes.iter().map(|n| n.kind).filter(|k| *k < node.kind).max();
-            let below = nodes.iter().map(|n| n.kind).filter(|k| *k > node.kind).min();
-            pairs.extend(above.into_iter().chain(below).filter_map(|kind| Some((node, of(kind).min_by_key(near)?))));
-        }
-        pairs.into_iter().map(|(from, to)| Ok(Kdamond::new(self.context(host, from, to)?))).collect()
+fn attrs() -> AttrsSpec {
+    AttrsSpec {
+        update: Duration::from_secs(60),
+        intervals_goal: Some(IntervalsGoal::default()),
+        adjust: Adjust::Classic,
+        ..AttrsSpec::default()
+    }
+}
+
+fn scheme(goals: Goals, promote: bool, from: NodeId, to: NodeId) -> Scheme {
+    let (action, freq, goal) = if promote {
+        let goal = Goal::new(Metric::NodeMemUsedBp(to), goals.used.0.into());
+        (Action::MigrateHot, Freq::Samples(1..=u32::MAX), goal)
+    } else {
+        let goal = Goal::new(Metric::NodeMemFreeBp(from), goals.free.0.into());
+        (Action::MigrateCold, Freq::NONE, goal)
+    };
+    Scheme {
+        pattern: AccessPattern { size: 4_096..=u64::MAX, freq, ..AccessPattern::default() },
+        apply_interval: Duration::from_secs(1),
+        dests: vec![Dest { node: to, weight: 1 }],
+        quota: Quota {
+            size: goals.quota,
+            weights: Weights { size: 0, nr_accesses: 100, age: 100 },
+            goals: vec![goal],
+            ..Quota::default()
+        },
+        filters: vec![Filter { page: PageFilter::Young, matching: true, allow: promote }],
+        ..Scheme::new(action)
     }
 }
 
@@ -160,15 +94,9 @@ impl Policy for Classic {
     }
 
     fn wake(&mut self, now: Instant, host: &Host) -> Result<Instant, PolicyError> {
-        let mut kdamonds = match self.kdamonds.take() {
-            Some(kdamonds) => kdamonds,
-            None => self.start(host)?,
-        };
-        let mut next = Instant::MAX;
-        for kdamond in &mut kdamonds {
-            next = next.min(kdamond.wake(now, host)?);
-        }
-        self.kdamonds = Some(kdamonds);
-        Ok(next)
+        let (goals, seed) = (self.goals, self.seed);
+        self.ways.wake(now, host, |from, to| {
+            context(host, (from, to), seed, attrs(), scheme(goals, to.kind < from.kind, from.id, to.id))
+        })
     }
 }

@@ -52,9 +52,8 @@ impl NumaBalancing {
     fn is_hot(&mut self, state: &State, to: u8, latency: f64) -> bool {
         let n = &state.nodes[usize::from(to)];
         let size = state.spec.block() as f64;
-        // With plenty of memory free everything is promoted.
-        let plenty =
-            (1u64 << 30).min(n.frames.len() as u64 * state.spec.block() / 16) as usize / state.spec.block() as usize;
+        // With plenty of memory free, a sixteenth and at least 1 GiB, everything is promoted.
+        let plenty = (n.frames.len() / 16).max(((1u64 << 30) / state.spec.block()) as usize);
         if n.free() >= n.marks.promo + plenty {
             return true;
         }

@@ -1,16 +1,18 @@
 //! Makes memory of lower tiers fault when it is accessed next, a little at a time.
 //!
-//! Counterpart: `task_numa_work`, `task_numa_placement` (`kernel/sched/fair.c`, Linux 7.3), in tiering mode.
+//! Counterpart: `task_numa_work`, `task_scan_min`, `task_scan_max`, `update_task_scan_period` (`kernel/sched/fair.c`, Linux 7.3), in
+//! tiering mode.
 
 use super::super::spec::Kind;
 use super::super::state::State;
 
-/// Of a program's address space so much is armed in a period (`scan_size_mb`), and eight times that is passed at most.
+/// So much of a program's address space is passed at once (`scan_size_mb`): in a period once, or up to eight times until something was armed.
 const SCAN: u64 = 256 << 20;
-const PASS: u64 = 8 * SCAN;
-/// No more than 2,560 MiB are armed in a second: the shortest period of a program that has as much or more.
+const WINDOWS: usize = 8;
+/// Seconds in which all memory of a program is to be passed, at the fastest and at the slowest.
+const PASS: (f64, f64) = (1.0, 60.0);
+/// But the shortest period is that of 2,560 MiB a second.
 const SHORTEST: f64 = 0.1;
-const LONGEST: f64 = 60.0;
 
 /// Where it is in each program.
 #[derive(Debug, Default)]
@@ -32,33 +34,61 @@ impl Scanner {
         for place in 0..state.processes.len() {
             let p = &state.processes[place];
             let (runs, first, blocks, from) = (p.runs(), p.first, p.present, p.spec.start_s);
+            let (shortest, longest) = periods(blocks as u64 * size);
             if self.programs.len() <= place {
-                // As many periods to a second as there are parts of 256 MiB.
-                let shortest = (SCAN as f64 / (p.blocks as u64 * size).max(1) as f64).clamp(SHORTEST, 1.0);
                 self.programs.push(At { block: 0, period: shortest, next: from + 1.0 });
             }
             let Some(at) = self.programs.get_mut(place) else { continue };
             while runs && at.next <= state.now {
-                let (mut armed, mut passed) = (0, 0);
-                while armed < SCAN && passed < PASS {
-                    let block = first + at.block as u32;
-                    passed += size;
-                    let node = state.blocks[block as usize].node;
-                    if node.is_some_and(|n| state.nodes[usize::from(n)].kind > Kind::Dram) {
-                        state.arm(block);
-                        armed += size;
+                for _ in 0..WINDOWS {
+                    let until = (at.block + (SCAN / size).max(1) as usize).min(blocks);
+                    let mut armed = false;
+                    for block in at.block..until {
+                        let block = first + block as u32;
+                        let node = state.blocks[block as usize].node;
+                        let lower = node.is_some_and(|n| state.nodes[usize::from(n)].kind > Kind::Dram);
+                        armed |= lower && state.arm(block);
                     }
-                    at.block += 1;
+                    // Whether a page is armed is asked of each; arming is paid on top of that.
+                    let asked = (until - at.block) as f64 * state.pages() * state.costs.walk_ns * 1e-9;
+                    state.bill.arming_s += asked;
+                    state.processes[place].debt += asked;
+                    at.block = until;
                     if at.block >= blocks {
                         at.block = 0;
                         // All faults look private, which lengthens the period by three tenths after each pass.
-                        at.period = (at.period * 1.3).min(LONGEST);
+                        at.period *= 1.3;
+                        break;
+                    }
+                    if armed {
                         break;
                     }
                 }
+                at.period = at.period.clamp(shortest, longest);
                 // Blocks larger than what is scanned in a period take as many of them.
-                at.next += at.period * (armed as f64 / SCAN as f64).max(1.0);
+                at.next += at.period * (size as f64 / SCAN as f64).max(1.0);
             }
         }
+    }
+}
+
+/// The shortest and the longest period of a program with so much memory.
+fn periods(bytes: u64) -> (f64, f64) {
+    let windows = bytes.div_ceil(SCAN).max(1) as f64;
+    let shortest = (PASS.0 / windows).max(SHORTEST);
+    (shortest, (PASS.1 / windows).max(shortest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_get_shorter_with_memory_and_those_of_much_memory_are_the_shortest_for_ever() {
+        assert_eq!(periods(0), (1.0, 60.0));
+        assert_eq!(periods(1 << 30), (0.25, 15.0));
+        assert_eq!(periods(10 << 30), (0.1, 1.5));
+        // As large programs in their 100 ms: `task_scan_max` is the larger of 60 s over the windows and the shortest.
+        assert_eq!(periods(270 << 30), (0.1, 0.1));
     }
 }

@@ -98,7 +98,7 @@ fn hint_faults_and_arming_are_charged_to_the_program() {
     let armed = {
         let mut state = host.lock();
         let first = state.processes[1].first;
-        (first..first + 200).for_each(|b| state.arm(b));
+        assert!((first..first + 200).all(|b| state.arm(b)));
         state.bill.arming_s
     };
     assert!((armed - 200.0 * 1024.0 * 50e-9).abs() < 1e-9);
