@@ -4,6 +4,7 @@
 //! cargo run --release -p examples --bin report -- heatmap damon.data
 //! cargo run --release -p examples --bin report -- heatmap --output map.png damon.data
 //! cargo run --release -p examples --bin report -- wss damon.data
+//! cargo run --release -p examples --bin report -- idle --output idle.svg damon.data
 //! ```
 //!
 //! Reads damo's records and this project's own, of any length, in memory that does not grow with it.
@@ -52,6 +53,9 @@ enum Report {
     },
     /// The size of the working set: percentiles over the snapshots.
     Wss {
+        /// A file for a picture over time: .svg or .png.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
         /// An access must have been found in so many samples of an aggregation at least.
         #[arg(long, default_value_t = 1)]
         min_accesses: u32,
@@ -65,7 +69,13 @@ enum Report {
         of: Of,
     },
     /// For how long memory has been idle: percentiles by bytes, when the record ends.
-    Idle(Of),
+    Idle {
+        /// A file for a picture of how much has been idle for how long: .svg or .png.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        of: Of,
+    },
     /// What schemes did.
     Schemes(Of),
     /// All regions of all snapshots, a line for each.
@@ -124,11 +134,11 @@ fn report(report: Report, out: &mut dyn Write) -> Result<(), ReportError> {
             let options = access::Options { order, most, all, style: of.style() };
             access::report(&of.source(), options, out)
         }
-        Report::Wss { min_accesses, skip, time, of } => {
-            let options = wss::Options { min_accesses, skip, by_time: time, style: of.style() };
-            wss::report(&of.source(), options, out)
+        Report::Wss { output, min_accesses, skip, time, of } => {
+            let options = wss::Options { picture: output, min_accesses, skip, by_time: time, style: of.style() };
+            wss::report(&of.source(), &options, out)
         }
-        Report::Idle(of) => idle::report(&of.source(), of.style(), out),
+        Report::Idle { output, of } => idle::report(&of.source(), of.style(), output.as_deref(), out),
         Report::Schemes(of) => schemes::report(&of.source(), of.style(), out),
         Report::Regions(of) => regions::report(&of.source(), of.style(), out),
         Report::Convert { output, file } => Source::new(file, None).convert(&output),

@@ -1,5 +1,6 @@
 //! Access rates over time × addresses, to be drawn in a terminal or as a picture.
 
+mod chart;
 mod paint;
 pub(crate) mod palette;
 mod picture;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use damon_core::{AddrRange, RegionSnapshot};
 
+pub use chart::{Chart, Scale};
 pub use picture::{PictureError, png, svg, writable};
 pub use terminal::{Terminal, render, wants_colour};
 pub use tiles::{Row, tiles_png};
@@ -176,12 +178,18 @@ fn spread(parts: &mut [Mean], range: AddrRange, region: AddrRange, cell: Cell, s
 }
 
 /// Marks for a time axis, in seconds: steps of 1, 2 or 5 times a power of ten, about `most` of them.
-fn time_ticks(time: Duration, most: usize) -> Vec<f64> {
+pub(crate) fn time_ticks(time: Duration, most: usize) -> Vec<f64> {
     let rough = (time.as_secs_f64() / most.max(1) as f64).max(1e-6);
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0].map(|s| s * power).into_iter().find(|s| *s >= rough).unwrap_or(power * 10.0);
     let last = (time.as_secs_f64() / step + 1e-9) as u32;
     (0..=last).map(|i| f64::from(i) * step).collect()
+}
+
+/// Marks for an axis of bytes from 0 to at least `most`: steps of a power of two, a handful of them.
+pub(crate) fn byte_ticks(most: u64) -> Vec<u64> {
+    let step = (most / 5).max(1).checked_next_power_of_two().unwrap_or(1 << 63);
+    (0..=most.div_ceil(step)).map(|i| i.saturating_mul(step)).collect()
 }
 
 /// A number of bytes for people: `48 MiB`, `1.5 GiB`.
@@ -265,6 +273,8 @@ pub(crate) mod tests {
 
     #[test]
     fn marks_stand_at_round_numbers() {
+        assert_eq!(byte_ticks(20 << 20), [0, 4, 8, 12, 16, 20].map(|n| n << 20));
+        assert_eq!((byte_ticks(0), byte_ticks(u64::MAX).last()), (vec![0], Some(&u64::MAX)));
         assert_eq!(time_ticks(Duration::from_secs(20), 6), [0.0, 5.0, 10.0, 15.0, 20.0]);
         assert_eq!(time_ticks(Duration::from_secs(1), 2), [0.0, 0.5, 1.0]);
         assert_eq!(time_ticks(Duration::ZERO, 2), [0.0]);

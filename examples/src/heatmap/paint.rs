@@ -63,16 +63,19 @@ pub(super) fn legend<B: DrawingBackend>(area: &Area<B>, start: i32, middle: i32)
         let rate = (x - left) as f32 / (right - left) as f32;
         cell(area, Cell::Rate(rate), Frame { left: x, top, right: x + 1, bottom })?;
     }
-    text(area, "1 (found in every sample)", (right + 8, middle), HPos::Left, VPos::Center, TEXT)
+    text(area, "1: in every sample", (right + 8, middle), HPos::Left, VPos::Center, TEXT)
 }
 
-/// What is drawn where reads are invisible.
+/// What is drawn where reads are invisible, and where nothing is known.
 pub(super) fn unseen_legend<B: DrawingBackend>(area: &Area<B>, start: i32, middle: i32) -> Drawn<B> {
     let (top, bottom) = (middle - 11, middle + 11);
     let unseen = Frame { left: start, top, right: start + 50, bottom };
     cell(area, Cell::Unseen, unseen)?;
     outline(area, unseen)?;
-    text(area, "unseen: reads are invisible here", (unseen.right + 10, middle), HPos::Left, VPos::Center, TEXT)
+    text(area, "unseen: reads invisible", (unseen.right + 10, middle), HPos::Left, VPos::Center, TEXT)?;
+    let unknown = Frame { left: start + 285, right: start + 335, ..unseen };
+    outline(area, unknown)?;
+    text(area, "not watched", (unknown.right + 10, middle), HPos::Left, VPos::Center, TEXT)
 }
 
 pub(super) fn text<B: DrawingBackend>(

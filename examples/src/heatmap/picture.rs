@@ -11,10 +11,12 @@ use super::paint::{
 use super::{HeatMap, Mapping, bytes, time_ticks};
 
 /// Pixels of a picture.
-const SIZE: (u32, u32) = (1200, 800);
+pub(super) const SIZE: (u32, u32) = (1200, 800);
 const MARGIN: Margin = Margin { left: 110, right: 30, top: 56, bottom: 118 };
 /// Between panels, where the name of the lower one stands.
 const GAP: i32 = 36;
+/// A panel is at least so high where there is room.
+const LEAST: i32 = 30;
 const MARK: RGBColor = RGBColor(64, 224, 224);
 /// The width of a mark in pixels.
 const MARK_WIDTH: i32 = 4;
@@ -69,20 +71,23 @@ fn draw<B: DrawingBackend>(map: &HeatMap, title: &str, area: &Area<B>) -> Drawn<
     area.fill(&WHITE)?;
     text(area, title, (MARGIN.left, 12), HPos::Left, VPos::Top, TEXT + 5)?;
     let (width, height) = (SIZE.0 as i32 - MARGIN.left - MARGIN.right, SIZE.1 as i32 - MARGIN.top - MARGIN.bottom);
-    let panels = map.mappings().len() as i32;
+    let panels = map.mappings().len().max(1) as i32;
     let total: u64 = map.mappings().iter().map(|m| m.range.size()).sum();
+    let room = height - panels * GAP;
+    // What is small may be what is hot.
+    let least = LEAST.min(room / (2 * panels)).max(4);
     let mut top = MARGIN.top;
     for mapping in map.mappings() {
         let share = mapping.range.size() as f64 / total.max(1) as f64;
         top += GAP;
-        let bottom = top + ((f64::from(height - panels * GAP) * share) as i32).max(4);
+        let bottom = top + least + (f64::from((room - panels * least).max(0)) * share) as i32;
         panel(area, map, mapping, Frame { left: MARGIN.left, top, right: MARGIN.left + width, bottom })?;
         top = bottom;
     }
     time_axis(area, map, Frame { left: MARGIN.left, top, right: MARGIN.left + width, bottom: top })?;
     let middle = SIZE.1 as i32 - 27;
     legend(area, MARGIN.left, middle)?;
-    unseen_legend(area, MARGIN.left + 680, middle)?;
+    unseen_legend(area, MARGIN.left + 615, middle)?;
     if !map.marked.is_empty() {
         let (right, y) = (MARGIN.left + width, top + 38);
         let width = map.marked.len() as i32 * TEXT * 5 / 8;

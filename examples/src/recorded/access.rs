@@ -16,11 +16,11 @@ use crate::heatmap::bytes;
 /// In which order regions are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Order {
-    /// Ascending addresses.
-    #[default]
-    Address,
     /// The hottest first: by access rate, of equals the longest; then the coldest last, by how long nothing was seen.
+    #[default]
     Temperature,
+    /// Ascending addresses.
+    Address,
     /// The largest first.
     Size,
 }

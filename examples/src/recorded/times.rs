@@ -9,6 +9,8 @@ const MOST: usize = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Times {
     at: BTreeMap<u64, u64>,
+    /// The begin of the first.
+    start_ns: Option<u64>,
     /// Kept ones lie so far apart; 0 while all are kept.
     apart_ns: u64,
     most: usize,
@@ -16,13 +18,14 @@ pub(super) struct Times {
 
 impl Default for Times {
     fn default() -> Self {
-        Self { at: BTreeMap::new(), apart_ns: 0, most: MOST }
+        Self { at: BTreeMap::new(), start_ns: None, apart_ns: 0, most: MOST }
     }
 }
 
 impl Times {
     /// Adds a figure of what was seen from `start_ns` to `end_ns`. What ends at nearly the same time is of another target.
     pub(super) fn add(&mut self, start_ns: u64, end_ns: u64, figure: u64) {
+        self.start_ns = Some(self.start_ns.map_or(start_ns, |first| first.min(start_ns)));
         let near_ns = end_ns.saturating_sub(start_ns) / 2;
         if let Some(sum) = self.within(end_ns, near_ns) {
             *sum = sum.saturating_add(figure);
@@ -37,6 +40,12 @@ impl Times {
     /// The times and their sums.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.at.iter().map(|(&at, &sum)| (at, sum))
+    }
+
+    /// From when to when each figure was so.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        let mut from = self.start_ns.unwrap_or(0);
+        self.iter().map(move |(to, sum)| (std::mem::replace(&mut from, to), to, sum))
     }
 
     /// How far apart the kept ones are, if not all were kept.
@@ -72,6 +81,7 @@ mod tests {
             times.add(start, end, figure);
         }
         assert_eq!(times.iter().collect::<Vec<_>>(), [(100, 11), (200, 22), (260, 5)]);
+        assert_eq!(times.steps().collect::<Vec<_>>(), [(0, 100, 11), (100, 200, 22), (200, 260, 5)]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `report wss`: the working set's size, over time or as percentiles.
 
 use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use damos::record::Item;
 use damos::record::figures::at_percentile;
@@ -8,12 +10,14 @@ use serde::Serialize;
 
 use super::times::Times;
 use super::units::{bar, time};
-use super::{ReportError, Source, Style, json_line};
-use crate::heatmap::bytes;
+use super::{ReportError, Source, Style, is_svg, json_line};
+use crate::heatmap::{Chart, Scale, byte_ticks, bytes, time_ticks};
 
 /// What is wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    /// A picture's file, SVG or PNG; text on standard output if there is none.
+    pub picture: Option<PathBuf>,
     /// In so many samples of an aggregation at least an access must have been found.
     pub min_accesses: u32,
     /// The first snapshots, which are left out: monitoring learns.
@@ -41,7 +45,8 @@ const BAR: usize = 40;
 ///
 /// # Errors
 /// When the record cannot be read, has no snapshot behind those that are skipped, or the report cannot be written.
-pub fn report(source: &Source, options: Options, out: &mut dyn Write) -> Result<(), ReportError> {
+pub fn report(source: &Source, options: &Options, out: &mut dyn Write) -> Result<(), ReportError> {
+    let svg = options.picture.as_deref().map(is_svg).transpose()?;
     let mut times = Times::default();
     source.each(|item| {
         if let Item::Snapshot(n, s) = item {
@@ -57,6 +62,10 @@ pub fn report(source: &Source, options: Options, out: &mut dyn Write) -> Result<
         return Err(
             source.nothing(format!("snapshot after the first {} (of {seen}): skip fewer with --skip", options.skip))
         );
+    }
+    if let Some((path, svg)) = options.picture.as_deref().zip(svg) {
+        let steps: Vec<_> = times.steps().skip(options.skip).collect();
+        return Ok(chart(&steps, source.title(kept.len() as u64)).draw(path, svg)?);
     }
     if options.by_time {
         by_time(&kept, options.style, out)
@@ -85,6 +94,42 @@ fn by_time(kept: &[(u64, u64)], style: Style, out: &mut dyn Write) -> Result<(),
     Ok(())
 }
 
+/// The working set over time, with its mean and its 90th percentile.
+fn chart(steps: &[(u64, u64, u64)], title: String) -> Chart {
+    let mut rising: Vec<u64> = steps.iter().map(|&(.., n)| n).collect();
+    rising.sort_unstable();
+    let most = rising.last().copied().unwrap_or(0);
+    let sized_for = at_percentile(&rising, 90.0).unwrap_or(0);
+    let (start, end) = (steps.first().map_or(0, |s| s.0), steps.last().map_or(0, |s| s.1));
+    let seconds = |ns: u64| ns.saturating_sub(start) as f64 / 1e9;
+    let ticks = byte_ticks(most);
+    let time = Duration::from_nanos(end.saturating_sub(start));
+    let marks = time_ticks(time, 10).into_iter().map(|s| (s, format!("{}", (s * 1000.0).round() / 1000.0)));
+    Chart {
+        title: title + ": working set",
+        note: format!("mean {}, at most {}", bytes(mean(&rising)), bytes(most)),
+        x: Scale {
+            label: "time since the start (s)",
+            ends: (0.0, seconds(end).max(1e-9)),
+            logarithmic: false,
+            ticks: marks.collect(),
+        },
+        y: Scale {
+            label: "accessed memory",
+            ends: (0.0, ticks.last().copied().unwrap_or(1).max(1) as f64),
+            logarithmic: false,
+            ticks: ticks.iter().map(|&n| (n as f64, bytes(n))).collect(),
+        },
+        steps: steps.iter().map(|&(from, to, n)| (seconds(from), seconds(to), n as f64)).collect(),
+        marks: vec![(sized_for as f64, format!("{} or less in 90% of snapshots", bytes(sized_for)))],
+    }
+}
+
+fn mean(figures: &[u64]) -> u64 {
+    let sum = figures.iter().map(|&n| u128::from(n)).sum::<u128>();
+    u64::try_from(sum / figures.len().max(1) as u128).unwrap_or(u64::MAX)
+}
+
 fn percentiles(
     kept: &[(u64, u64)],
     apart_ns: Option<u64>,
@@ -93,9 +138,8 @@ fn percentiles(
 ) -> Result<(), ReportError> {
     let mut rising: Vec<u64> = kept.iter().map(|&(_, n)| n).collect();
     rising.sort_unstable();
-    let mean = rising.iter().map(|&n| u128::from(n)).sum::<u128>() / rising.len() as u128;
     let at = |p: u32| (p, at_percentile(&rising, p.into()).unwrap_or(0));
-    let mean_bytes = u64::try_from(mean).unwrap_or(u64::MAX);
+    let mean_bytes = mean(&rising);
     let figures = Figures { snapshots: kept.len(), apart_ns, mean_bytes, percentiles: PERCENTILES.map(at).to_vec() };
     let most = rising.last().copied().unwrap_or(0).max(1) as f64;
     match style {
