@@ -101,6 +101,27 @@ impl Space {
     }
 }
 
+impl Space {
+    /// Looks at pages and moves none: of each block at those that are in the range.
+    fn look(&self, state: &mut State, target: TargetId, range: AddrRange, req: &Request<'_>) -> Applied<HostError> {
+        let size = state.spec.block();
+        let (mut looked, mut passed) = (0, 0);
+        for i in range.start() / size..range.end().div_ceil(size) {
+            let Some(block) = self.block(state, target, i * size) else { continue };
+            let part = range.end().min((i + 1) * size) - range.start().max(i * size);
+            let pass = passes(req.filters, |filter| match filter {
+                PageFilter::Young => state.test_and_clear_accessed(block),
+                other => has(state, block, other),
+            });
+            looked += part;
+            passed += if pass { part } else { 0 };
+        }
+        let walk = looked as f64 / PAGE as f64 * state.costs.walk_ns * 1e-9;
+        state.charge_walk(walk);
+        Applied { size: passed, filter_passed: passed, took: std::time::Duration::from_secs_f64(walk), error: None }
+    }
+}
+
 impl Ops for Backend {
     type Error = std::convert::Infallible;
 
@@ -218,6 +239,9 @@ impl ApplyOps for Backend {
         }
         let mut state = self.host.lock();
         let state = &mut *state;
+        if req.action == Action::Stat {
+            return self.space.look(state, target, range, req);
+        }
         let blocks = self.space.within(state, target, range);
         let walk = blocks.len() as f64 * state.pages() * state.costs.walk_ns * 1e-9;
         state.charge_walk(walk);

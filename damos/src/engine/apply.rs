@@ -165,8 +165,10 @@ impl Running {
         let attrs = monitor.attrs().clone();
         self.divide(now, bounds, targets, monitor, histogram);
         histogram.clear();
-        for &target in targets {
-            self.rank(now, bounds, target, &attrs, monitor, histogram);
+        let fits = targets.iter().map(|&target| self.rank(now, bounds, target, &attrs, monitor, histogram));
+        let fits = fits.fold(0, u64::saturating_add);
+        if !self.is_placed() {
+            self.places.eligible = fits;
         }
         self.quota.min_score = histogram.min_score(self.quota.effective);
     }

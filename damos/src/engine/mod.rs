@@ -153,10 +153,10 @@ impl Schemes {
         self.list.get(scheme).map(|s| s.quota.measured.as_slice())
     }
 
-    /// How much memory the last application found that the scheme is about and that lies where it may be taken from, up to about
-    /// its quota's size and whatever its goals allow. `None` for schemes whose filters tell no nodes.
+    /// How much memory the last application found that the scheme is about and that lies where it may be taken from, whatever its
+    /// goals allow; up to about its quota's size where who acts has to be asked for the node. `None` without a quota.
     pub fn eligible(&self, scheme: usize) -> Option<u64> {
-        self.list.get(scheme).filter(|s| s.is_placed()).map(|s| s.places.eligible)
+        self.list.get(scheme).filter(|s| s.is_placed() || s.quota.is_set(&s.scheme.quota)).map(|s| s.places.eligible)
     }
 
     /// Is the scheme within its watermarks?
@@ -187,7 +187,10 @@ impl Running {
         match old {
             Some(old) if old.scheme.action == fresh.scheme.action => {
                 let quota = if old.scheme.quota.same_limits(&fresh.scheme.quota) { old.quota } else { <_>::default() };
-                Self { quota, stats: old.stats, guard: old.guard, active: old.active, ..fresh }
+                // Who commits more often than it is applied would put it off for ever.
+                let apply_at = old.apply_at.filter(|_| old.scheme.apply_interval == fresh.scheme.apply_interval);
+                let Self { stats, guard, places, active, .. } = old;
+                Self { quota, stats, guard, places, active, apply_at, ..fresh }
             }
             _ => fresh,
         }

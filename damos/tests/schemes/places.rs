@@ -8,7 +8,7 @@ use damon_core::{
     TargetId, Unsupported, passes,
 };
 use damos::engine::Schemes;
-use damos::scheme::{Goal, Quota, Scheme, Tuner};
+use damos::scheme::{AccessPattern, Freq, Goal, Quota, Scheme, Tuner};
 
 use super::support::*;
 
@@ -95,4 +95,31 @@ fn just_what_a_goal_misses_is_moved() {
     let before = nodes.on_1.len();
     let _ = schemes.apply(Instant::ZERO + MS * 1_000, true, &mut monitor, &mut nodes, &mut reached);
     assert_eq!(nodes.on_1.len(), before);
+}
+
+#[test]
+fn where_no_node_is_asked_for_all_that_fits_is_there_to_be_taken() {
+    let mut monitor = finished(&PICTURE);
+    let mut nodes = Nodes { on_1: (1_000..3_000).collect(), tells: true };
+    let freq = Freq::Samples(5..=u32::MAX);
+    let pattern = AccessPattern { freq, ..AccessPattern::default() };
+    let scheme = Scheme { filters: Vec::new(), pattern, ..promotes(100) };
+    let mut schemes = Schemes::new(&monitor.view(), &nodes, vec![scheme]).expect("a valid scheme");
+    let _ = schemes.apply(Instant::ZERO, true, &mut monitor, &mut nodes, &mut ());
+    assert_eq!(schemes.eligible(0), Some(2_000 * GRANULE), "whatever the quota");
+}
+
+#[test]
+fn who_commits_more_often_than_a_scheme_is_applied_does_not_put_it_off() {
+    let mut monitor = finished(&PICTURE);
+    let mut nodes = Nodes { on_1: (1_000..3_000).collect(), tells: true };
+    let scheme = |quota| Scheme { apply_interval: MS * 1_000, ..promotes(quota) };
+    let mut schemes = Schemes::new(&monitor.view(), &nodes, vec![scheme(100)]).expect("a valid scheme");
+    for tenth in 0..=30 {
+        let _ = schemes.apply(Instant::ZERO + MS * 100 * tenth, true, &mut monitor, &mut nodes, &mut ());
+        let known = schemes.eligible(0);
+        schemes.commit(&monitor.view(), &nodes, vec![scheme(100 + u64::from(tenth % 2))]).expect("as valid");
+        assert_eq!(schemes.eligible(0), known, "what was found stays known");
+    }
+    assert!(nodes.on_1.len() <= 2_000 - 3 * 100, "once a second: {} are left", nodes.on_1.len());
 }

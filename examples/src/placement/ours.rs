@@ -3,7 +3,7 @@
 use damon_core::{Attrs, Instant, Monitor, NodeId};
 use damon_ops_sim::tiering::{Host, Kind, NodeNow, Policy, PolicyError};
 use damos::Context;
-use damos::preset::tier::{Hierarchy, Node, Plan, Space, Tiering};
+use damos::preset::tier::{Hierarchy, Node, Plan, Space, Steered, Tiering};
 
 use super::Kdamond;
 
@@ -99,11 +99,14 @@ impl Policy for Ours {
             kdamond.context_mut().set_schemes(plan.schemes.clone())?;
         }
         let mut metrics = host.programs_memory();
-        let mut changed = false;
+        let mut changed = Steered::default();
         let next = kdamond.wake_with(now, host, |context| {
             changed = plan.steer(&context.view(), context.schemes(), &mut metrics);
         })?;
-        if changed {
+        if changed.attrs {
+            kdamond.context_mut().commit(Attrs::try_from(plan.attrs.clone())?);
+        }
+        if changed.schemes {
             kdamond.context_mut().set_schemes(plan.schemes.clone())?;
         }
         self.at_work = Some((plan, kdamond));

@@ -40,7 +40,7 @@ impl From<File> for Tiering {
         set(&mut to.used, file.used.map(bp));
         set(&mut to.bytes_per_s, file.bytes_per_s.map(|size| size.0));
         set(&mut to.reset_interval, file.reset_interval.map(Millis::duration));
-        set(&mut to.filter_young, file.filter_young);
+        to.filter_young = file.filter_young.or(to.filter_young);
         set(&mut to.rest, file.rest.map(Millis::duration));
         let limit = |said: BasisPoints| Some(bp(said)).filter(|&limit| limit < Bp::WHOLE);
         set(&mut to.limits.cpu, file.limits.cpu.map(limit));

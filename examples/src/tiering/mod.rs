@@ -14,8 +14,7 @@ use std::time::Duration;
 use damon_core::NodeId;
 use damon_ops_paddr::{Area, HostMetrics, Topology};
 use damon_ops_vaddr::linux::page_size;
-use damos::preset::tier::{self, Hierarchy, Space, Tiering};
-use damos::scheme::Scheme;
+use damos::preset::tier::{self, Hierarchy, Space, Steered, Tiering};
 
 use crate::agent;
 
@@ -63,10 +62,13 @@ impl Planner {
         Ok(made)
     }
 
-    /// The schemes of the last plan after `change`, if that changed any.
-    fn steered(&self, change: impl FnOnce(&mut tier::Plan) -> bool) -> Option<Vec<Scheme>> {
+    /// Changes the last plan; gives it where there is something to be given to its context anew, and what.
+    fn steered(&self, change: impl FnOnce(&mut tier::Plan) -> Steered) -> Option<(tier::Plan, Steered)> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_mut().and_then(|plan| change(plan).then(|| plan.schemes.clone()))
+        last.as_mut()
+            .map(|plan| (change(plan), plan))
+            .filter(|(steered, _)| *steered != Steered::default())
+            .map(|(steered, plan)| (plan.clone(), steered))
     }
 
     /// The last plan.

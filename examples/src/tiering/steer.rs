@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use damon_core::DynOps;
+use damon_core::{Attrs, DynOps};
 use damon_ops_paddr::HostMetrics;
 use damos::Context;
+use damos::preset::tier::Plan;
 
 use super::Planner;
 
@@ -34,11 +35,15 @@ impl Steering {
             return Ok(());
         }
         self.steered = Some(Instant::now());
-        let Some(mut schemes) =
-            planner.steered(|plan| plan.steer(&context.view(), context.schemes(), &mut self.metrics))
-        else {
+        let steer = |plan: &mut Plan| plan.steer(&context.view(), context.schemes(), &mut self.metrics);
+        let Some((plan, steered)) = planner.steered(steer) else { return Ok(()) };
+        if steered.attrs {
+            context.commit(Attrs::try_from(plan.attrs)?);
+        }
+        if !steered.schemes {
             return Ok(());
-        };
+        }
+        let mut schemes = plan.schemes;
         let given = context.schemes().schemes();
         schemes.iter_mut().zip(given).for_each(|(scheme, given)| scheme.shares.clone_from(&given.shares));
         Ok(context.set_schemes(schemes)?)

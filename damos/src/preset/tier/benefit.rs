@@ -9,19 +9,35 @@ use damon_core::Bp;
 /// When a move is worth its cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Benefit {
-    /// What it costs to migrate a page of 4 KiB. Default 3 µs.
+    /// What it costs to migrate a page of 4 KiB, where no CPU is free for it. Default 3 µs.
     pub page_move: Duration,
-    /// A move must have paid back after so long, the way of what has to leave for it included. Default 60 s.
+    /// A move must have paid back after so long, the way of what has to leave for it included. Default 20 s.
     pub payback: Duration,
-    /// Hysteresis: memory is promoted only if its rate is above the waterline by so much of that, and demoted only if it is
-    /// as much below. Default 20%.
+    /// Hysteresis: memory is demoted only if its rate is below the waterline by so much of that. Default 20%.
     pub margin: Bp,
 }
 
 impl Default for Benefit {
     fn default() -> Self {
-        Self { page_move: Duration::from_micros(3), payback: Duration::from_secs(60), margin: Bp(2_000) }
+        Self { page_move: Duration::from_micros(3), payback: Duration::from_secs(20), margin: Bp(2_000) }
     }
+}
+
+/// Memory is promoted if it is accessed so many times as often as memory that is to be below, in the mean: what changes as fast as it
+/// moves is not worth it.
+const TIMES: u64 = 2;
+/// As many accesses as can be told from more: of 20,000 samples each saw one.
+const MOST: u64 = 10_000;
+
+/// Accesses between two samples, in thousandths, where this part of samples sees one: what a sample sees is whether there was any.
+pub(super) fn events(rate: Bp) -> u64 {
+    let missed = 1.0 - f64::from(rate.0.min(Bp::WHOLE.0)) / f64::from(Bp::WHOLE.0);
+    ((-missed.ln() * 1e3).round() as u64).min(MOST)
+}
+
+/// The other way around.
+fn rate(events: u64) -> Bp {
+    Bp(((1.0 - (-(events as f64) / 1e3).exp()) * f64::from(Bp::WHOLE.0)).round() as u32)
 }
 
 /// Memory by its access rate.
@@ -37,15 +53,29 @@ impl FromIterator<(Bp, u64)> for Heat {
 }
 
 impl Heat {
-    /// The waterline: filled with the hottest first, so many bytes are full at this rate. 0 where all fits.
-    pub(super) fn waterline(&self, capacity: u64) -> Bp {
+    /// The waterline where so many bytes are above it.
+    pub(super) fn waterline(&self, capacity: u64) -> Line {
         let mut filled = 0_u64;
-        let full = self.0.iter().find(|(_, size)| {
-            filled = filled.saturating_add(*size);
-            filled > capacity
-        });
-        full.map_or(Bp(0), |&(rate, _)| rate)
+        let (mut line, mut below, mut sum) = (None, 0_u128, 0_u128);
+        for &(rate, size) in &self.0 {
+            filled = filled.saturating_add(size);
+            if filled > capacity {
+                line.get_or_insert(rate);
+                below += u128::from(size);
+                sum += u128::from(size) * u128::from(events(rate));
+            }
+        }
+        Line { rate: line.unwrap_or(Bp(0)), below: u64::try_from(sum / below.max(1)).unwrap_or(MOST) }
     }
+}
+
+/// Where a tier is full, filled with the hottest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The rate of what was filled in last; 0 where all fits.
+    pub(super) rate: Bp,
+    /// Accesses between two samples to what did not fit, in the mean and in thousandths.
+    below: u64,
 }
 
 /// From which rate on memory is promoted, and up to which it is demoted.
@@ -56,17 +86,20 @@ pub(super) struct Band {
 }
 
 impl Benefit {
-    /// Around the waterline `line`, in rates of samples that are `sampling` apart, where an access gains `gain_ns`.
-    pub(super) fn band(&self, line: Bp, gain_ns: u64, sampling: Duration) -> Band {
-        let margin = u64::from(line.0) * u64::from(self.margin.0) / 10_000;
-        let down = u64::from(line.0) - margin.min(line.0.into());
+    /// Around the waterline, in rates of samples that are `sampling` apart, where an access gains `gain_ns` and this part of the
+    /// CPUs is busy: what is free migrates for nothing.
+    pub(super) fn band(&self, line: Line, gain_ns: u64, sampling: Duration, busy: Bp) -> Band {
+        let margin = |n: u64| n * u64::from(self.margin.0.min(10_000)) / 10_000;
+        // From half of the CPUs on programs are likely to have to wait for one.
+        let contended = u128::from((2 * busy.0.min(10_000)).saturating_sub(10_000));
         // A page that goes up, and one that leaves for it.
-        let cost = 2 * self.page_move.as_nanos() * 10_000 * sampling.as_nanos();
-        let least = cost.checked_div(u128::from(gain_ns) * self.payback.as_nanos()).unwrap_or(u128::MAX);
+        let cost = 2 * self.page_move.as_nanos() * contended * sampling.as_nanos();
+        let least = cost.checked_div(10 * u128::from(gain_ns) * self.payback.as_nanos()).unwrap_or(u128::MAX);
         let least = u64::try_from(least).unwrap_or(u64::MAX);
-        let up = (u64::from(line.0) + margin).max(down.saturating_add(least)).max(1);
-        let bp = |n: u64| Bp(u32::try_from(n).unwrap_or(u32::MAX));
-        Band { up: bp(up), down: bp(down) }
+        let full = events(line.rate);
+        let up = full.max(TIMES * line.below).max(line.below.saturating_add(least)).max(1);
+        let up = if gain_ns == 0 { u64::MAX } else { up };
+        Band { up: if up > MOST { Bp(u32::MAX) } else { rate(up) }, down: rate(full - margin(full)) }
     }
 }
 
@@ -77,18 +110,28 @@ mod tests {
     #[test]
     fn the_hottest_fill_what_there_is_and_the_line_is_where_it_ends() {
         let heat: Heat = [(Bp(10), 100), (Bp(500), 30), (Bp(0), 1_000), (Bp(90), 50)].into_iter().collect();
-        let lines = [10, 30, 31, 80, 81, 180, 181, 1_180].map(|capacity| heat.waterline(capacity).0);
+        let lines = [10, 30, 31, 80, 81, 180, 181, 1_180].map(|capacity| heat.waterline(capacity).rate.0);
         assert_eq!(lines, [500, 90, 90, 10, 10, 0, 0, 0]);
-        assert_eq!(Heat::default().waterline(0), Bp(0));
+        assert_eq!(Heat::default().waterline(0).rate, Bp(0));
     }
 
     #[test]
-    fn between_up_and_down_nothing_moves_and_the_difference_pays_for_two_moves() {
+    fn what_a_sample_sees_is_whether_there_was_any_access() {
+        assert_eq!([0, 3_935, 6_321, 10_000].map(|bp| events(Bp(bp))), [0, 500, 1_000, MOST]);
+        assert!((0..=9_990).all(|bp| rate(events(Bp(bp))).0.abs_diff(bp) <= 5));
+    }
+
+    #[test]
+    fn a_move_pays_for_itself_and_for_what_leaves_and_costs_nothing_while_cpus_are_free() {
         let (ms, benefit) = (Duration::from_millis(1), Benefit::default());
-        // 6 µs in 60 s at 150 ns an access is 0.67 accesses a second: 33 of 10,000 samples that are 5 ms apart.
-        assert_eq!(benefit.band(Bp(0), 150, 5 * ms), Band { up: Bp(33), down: Bp(0) });
-        assert_eq!(benefit.band(Bp(1_000), 150, 5 * ms), Band { up: Bp(1_200), down: Bp(800) });
-        assert_eq!(benefit.band(Bp(10), 150, 5 * ms), Band { up: Bp(41), down: Bp(8) });
-        assert!(benefit.band(Bp(0), 0, 5 * ms).up > Bp::WHOLE, "nothing is gained: nothing is promoted");
+        let line = |rate, below| Line { rate: Bp(rate), below };
+        // 6 µs in 20 s at 150 ns an access is 2 accesses a second: 0.2 in 100 ms.
+        assert_eq!(benefit.band(line(0, 0), 150, 100 * ms, Bp(10_000)), Band { up: rate(200), down: Bp(0) });
+        assert_eq!(benefit.band(line(0, 0), 150, 100 * ms, Bp(7_500)).up, rate(100));
+        assert_eq!(benefit.band(line(0, 0), 150, 100 * ms, Bp(5_000)).up, rate(1));
+        // Twice as often as what is below; what is at the line or above it belongs up in any case.
+        assert_eq!(benefit.band(line(3_935, 300), 150, 100 * ms, Bp(0)), Band { up: rate(600), down: rate(400) });
+        assert_eq!(benefit.band(line(3_935, 50), 150, 100 * ms, Bp(0)).up, rate(500));
+        assert!(benefit.band(line(0, 0), 0, 5 * ms, Bp(0)).up > Bp::WHOLE, "nothing is gained: nothing is promoted");
     }
 }

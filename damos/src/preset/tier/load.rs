@@ -8,7 +8,8 @@ use damon_core::{Bp, Metric, Metrics, NodeId};
 /// [`Plan::adapt`](super::Plan::adapt) says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Busy part of all CPUs ([`Metric::CpuLoadBp`]). Default 80%.
+    /// Busy part of all CPUs ([`Metric::CpuLoadBp`]). Default none: a move
+    /// that takes a busy CPU has to pay for it ([`Benefit`](super::Benefit)), and is made then.
     pub cpu: Option<Bp>,
     /// Used part of the bandwidth of a node that memory goes to or from ([`Metric::NodeBandwidthUsedBp`]). Default 80%.
     pub bandwidth: Option<Bp>,
@@ -16,7 +17,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpu: Some(Bp(8_000)), bandwidth: Some(Bp(8_000)) }
+        Self { cpu: None, bandwidth: Some(Bp(8_000)) }
     }
 }
 
@@ -53,7 +54,8 @@ mod tests {
                 Metric::NodeBandwidthUsedBp(NodeId(1)) => Ok(used_1),
                 other => Err(MetricError::new(other, "unknown")),
             });
-            Limits::default().halvings([NodeId(0), NodeId(1)], &mut metrics)
+            let limits = Limits { cpu: Some(Bp(8_000)), ..Limits::default() };
+            limits.halvings([NodeId(0), NodeId(1)], &mut metrics)
         };
         assert_eq!([halvings(8_000, 0, 0), halvings(8_500, 0, 0), halvings(10_000, 0, 0)], [0, 1, 3]);
         assert_eq!(halvings(0, 9_000, 8_600), 2);

@@ -41,6 +41,7 @@ mod steer;
 mod tests;
 #[cfg(feature = "topology")]
 mod topology;
+mod watch;
 
 use core::time::Duration;
 
@@ -54,6 +55,8 @@ pub use load::Limits;
 pub use plan::Plan;
 pub use route::{Direction, Route};
 pub use space::Space;
+pub use steer::Steered;
+pub use watch::Watch;
 
 /// How memory is tiered. The defaults need no change on any machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +65,15 @@ pub struct Tiering {
     pub free: Bp,
     /// Promotes until so much of a node is used. Default 99.7%.
     pub used: Bp,
-    /// Bytes that one route may move in a second. Default 200 MiB.
+    /// Bytes that one route may move in a second. Default 1 GiB, for which a CPU of its own is nearly enough: what does not pay does
+    /// not move anyway.
     pub bytes_per_s: u64,
     /// The charge window. Default 1 s.
     pub reset_interval: Duration,
-    /// Looks at each page once more: only what was accessed lately is promoted, and only what was not is demoted. Default.
-    pub filter_young: bool,
+    /// Looks at each page once more: only what was accessed since the last such look is promoted, and only what was not is demoted.
+    /// Of a page that nobody looked at yet it tells no more than whether it was ever accessed, so that memory has to be gone through
+    /// twice. Default `None`: in physical memory, where neighbours have nothing to do with each other.
+    pub filter_young: Option<bool>,
     /// What was moved and is then accessed in the other way so soon is left alone for that time, each time it happens again
     /// for twice as long. In [`Space::Virtual`] alone: physical addresses stay behind. Default 10 s; zero is no such rest.
     pub rest: Duration,
@@ -81,23 +87,21 @@ pub struct Tiering {
     pub primary: Option<TargetId>,
     /// Moves nothing, and counts what would be.
     pub dry_run: bool,
-    /// How it watches. Default: intervals that tune themselves to see 4% of what could be seen, with samples 100 ms apart at
-    /// most. Where less than 4% of memory is in use they would go on to lengthen, until memory that is just worth a move looks
-    /// like memory that is hot.
+    /// How it watches. With an intervals goal, as by default, the sampling interval follows the waterline within the goal's limits,
+    /// and the goal's wish is not asked for; without one it stays as it is. Default: 10 samples in an aggregation.
     pub monitoring: AttrsSpec,
+    /// How finely it watches, and what that may cost.
+    pub watch: Watch,
 }
-
-/// A page that is accessed as often as its move pays back, by the default [`Benefit`], is then seen in a fifteenth of samples.
-const LONGEST: Duration = Duration::from_millis(100);
 
 impl Default for Tiering {
     fn default() -> Self {
         Self {
             free: Bp(50),
             used: Bp(9_970),
-            bytes_per_s: 200 << 20,
+            bytes_per_s: 1 << 30,
             reset_interval: Duration::from_secs(1),
-            filter_young: true,
+            filter_young: None,
             rest: Duration::from_secs(10),
             benefit: Benefit::default(),
             limits: Limits::default(),
@@ -105,9 +109,12 @@ impl Default for Tiering {
             primary: None,
             dry_run: false,
             monitoring: AttrsSpec {
-                intervals_goal: Some(IntervalsGoal { max_sampling: LONGEST, ..IntervalsGoal::default() }),
+                sampling: Duration::from_millis(100),
+                aggregation: Duration::from_secs(1),
+                intervals_goal: Some(IntervalsGoal::default()),
                 ..AttrsSpec::default()
             },
+            watch: Watch::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::scheme::{AccessPattern, Freq, Goal, Quota, Scheme, Tuner};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// What the monitor is made of.
+    /// What the monitor is made of, and is to be committed when steering changed it.
     pub attrs: AttrsSpec,
     /// What the context is given, in the order of [`routes`](Self::routes).
     pub schemes: Vec<Scheme>,
@@ -38,7 +38,9 @@ impl Plan {
             notes.push(nothing(&hierarchy).to_owned());
         }
         let closed = vec![false; routes.len()];
-        Self { closed, attrs: tiering.monitoring.clone(), schemes, routes, notes, tiering, hierarchy, space }
+        let bytes = hierarchy.nodes.iter().map(|node| node.bytes).fold(0, u64::saturating_add);
+        let attrs = tiering.watch.attrs(&tiering.monitoring, bytes);
+        Self { closed, attrs, schemes, routes, notes, tiering, hierarchy, space }
     }
 
     /// The nodes that it was made for.
@@ -121,7 +123,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
         }
     };
     let (core_filters, mut filters) = space.only(route.from);
-    if tiering.filter_young {
+    if tiering.filter_young.unwrap_or(!space.is_virtual()) {
         let matching = route.direction == Direction::Demote;
         filters.push(Filter { page: PageFilter::Young, matching, allow: false });
     }
@@ -136,7 +138,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
             reset_interval,
             // What is there already, or cannot move, is looked at and no more.
             fail_charge: Some((1, 100)),
-            weights: Weights { size: 0, nr_accesses: 1, age: 100 },
+            weights: Weights { size: 0, nr_accesses: 100, age: 10 },
             goals: vec![goal],
             tuner: Tuner::Exact { whole },
             ..Quota::default()

@@ -12,6 +12,16 @@ const ROOM: u64 = 500;
 /// Latency must be better by so much to open a route that was closed: a tenth.
 const REOPEN: u64 = 10;
 
+/// What steering changed of a [`Plan`], and what its context is to be given anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Steered {
+    /// [`Plan::schemes`]: [`Context::set_schemes`](crate::Context::set_schemes).
+    pub schemes: bool,
+    /// [`Plan::attrs`]: [`Context::commit`](crate::Context::commit).
+    pub attrs: bool,
+}
+
 impl Plan {
     /// Adjusts the schemes to what `view` shows and `metrics` tell, given what they did so far; says whether anything changed, so
     /// that they are to be given to the context anew. To be called when an aggregation has ended.
@@ -23,15 +33,30 @@ impl Plan {
     /// - A node demotes what is needed to keep its part free, and what waits to come.
     /// - Nothing is promoted to a node whose latency under load is no longer better.
     /// - Under load less is moved.
-    pub fn steer(&mut self, view: &View<'_>, schemes: &Schemes, metrics: &mut (impl Metrics + ?Sized)) -> bool {
+    /// - The sampling interval follows the waterline, see [`Watch`](super::Watch).
+    pub fn steer(&mut self, view: &View<'_>, schemes: &Schemes, metrics: &mut (impl Metrics + ?Sized)) -> Steered {
         let before: Vec<_> = self.schemes.iter().map(|s| (s.pattern.freq.clone(), s.quota.clone())).collect();
         let regions = view.targets().iter().flat_map(|t| t.regions());
         let unit = view.attrs().spec().addr_unit;
         let heat: Heat = regions.map(|r| (r.rate().unwrap_or_default(), r.size().saturating_mul(unit))).collect();
+        // Where the load is not to be known it is taken to be full.
+        let busy = metrics.read(Metric::CpuLoadBp).map_or(Bp::WHOLE, |bp| Bp(u32::try_from(bp).unwrap_or(u32::MAX)));
         let mut rooms: Vec<(NodeId, u64)> = Vec::new();
+        let mut highest = Bp(0);
         for i in 0..self.routes.len() {
             let route = self.routes[i];
-            self.place(i, &heat, view, metrics);
+            let (upper, lower) = match route.direction {
+                Direction::Promote => (route.to, route.from),
+                Direction::Demote => (route.from, route.to),
+            };
+            let line = heat.waterline(self.above(upper));
+            highest = highest.max(line.rate);
+            let gain = self.gain(i, lower, upper, metrics);
+            let band = self.tiering.benefit.band(line, gain, view.attrs().sampling(), busy);
+            self.schemes[i].pattern.freq = match route.direction {
+                Direction::Promote => Freq::Rate(band.up..=Bp(u32::MAX)),
+                Direction::Demote => Freq::Rate(Bp(0)..=band.down),
+            };
             if route.direction == Direction::Demote {
                 let room = self.make_room(i, schemes, &rooms, metrics);
                 rooms.push((route.to, room));
@@ -39,21 +64,13 @@ impl Plan {
             let halvings = self.tiering.limits.halvings([route.from, route.to], metrics);
             self.schemes[i].quota.size = (self.tiering.bytes_per_window() >> halvings).max(1);
         }
+        let sampling = self.attrs.sampling;
+        self.tiering.watch.follow(&mut self.attrs, &self.tiering.monitoring, highest);
         let after = self.schemes.iter().map(|s| (&s.pattern.freq, &s.quota));
-        !before.iter().map(|(freq, quota)| (freq, quota)).eq(after)
-    }
-
-    /// The rates that a scheme is about.
-    fn place(&mut self, i: usize, heat: &Heat, view: &View<'_>, metrics: &mut (impl Metrics + ?Sized)) {
-        let Route { direction, from, to } = self.routes[i];
-        let (upper, lower) = if direction == Direction::Promote { (to, from) } else { (from, to) };
-        let line = heat.waterline(self.above(upper));
-        let gain = self.gain(i, lower, upper, metrics);
-        let band = self.tiering.benefit.band(line, gain, view.attrs().sampling());
-        self.schemes[i].pattern.freq = match direction {
-            Direction::Promote => Freq::Rate(band.up..=Bp(u32::MAX)),
-            Direction::Demote => Freq::Rate(Bp(0)..=band.down),
-        };
+        Steered {
+            schemes: !before.iter().map(|(freq, quota)| (freq, quota)).eq(after),
+            attrs: self.attrs.sampling != sampling,
+        }
     }
 
     /// Bytes that there are in the tier of a node and in those above it, as far as they are to be used.

@@ -61,7 +61,7 @@ fn of_two_nodes_the_upper_demotes_and_the_lower_promotes() {
             (Action::MigrateHot, Metric::NodeMemUsedBp(NodeId(0)), 9_970)
         ]
     );
-    assert!(plan.schemes.iter().all(|s| s.quota.size == 200 << 20 && s.dests.len() == 1));
+    assert!(plan.schemes.iter().all(|s| s.quota.size == 1 << 30 && s.dests.len() == 1));
 }
 
 #[test]
@@ -145,7 +145,8 @@ impl ApplyOps for Plain {
 
 #[test]
 fn what_cannot_be_seen_here_is_left_out_and_said() {
-    let mut plan = planned(&two_nodes());
+    let tiering = Tiering { filter_young: Some(true), ..Tiering::default() };
+    let mut plan = tiering.plan(&two_nodes(), &Space::Virtual).unwrap();
     let mut metrics = MetricsFn(|m| match m {
         Metric::CpuLoadBp => Ok(100),
         other => Err(MetricError::new(other, "no counters")),
@@ -183,14 +184,19 @@ fn the_whole_plan_reads_as_text() {
         \x20 demotes cold memory to node 1 until 0.50% of node 0 is free\n\
          node 1 (tier 22, 64.0 GiB, 250 ns, no CPUs)\n\
         \x20 promotes hot memory to node 0 until 99.70% of node 0 is used, 150 ns nearer\n\
-         at most 200 MiB in 1s on each route, the most deserving first\n\
+         at most 1.0 GiB in 1s on each route, the most deserving first\n\
          dry run: nothing is moved\n"
     );
 }
 
 #[test]
-fn young_pages_are_promoted_and_old_ones_demoted() {
-    let plan = planned(&two_nodes());
+fn where_pages_are_looked_at_young_ones_are_promoted_and_old_ones_demoted() {
+    let looking = |filter_young| {
+        let tiering = Tiering { filter_young, ..Tiering::default() };
+        tiering.plan(&two_nodes(), &Space::Virtual).unwrap()
+    };
+    assert!(looking(None).schemes.iter().all(|s| s.filters.iter().all(|f| f.page != PageFilter::Young)));
+    let plan = looking(Some(true));
     let young = |i: usize| plan.schemes[i].filters.iter().find(|f| f.page == PageFilter::Young).copied().unwrap();
     assert!(young(0).matching && !young(0).allow, "what is young is not demoted");
     assert!(!young(1).matching && !young(1).allow, "what is not young is not promoted");
