@@ -12,10 +12,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
     since: Option<(Instant, u64, Duration)>,
-    /// Addresses looked at, a second.
-    pub checks: f64,
-    /// Part of one CPU.
-    pub cpu: f64,
+    /// Addresses looked at, a second; `None` before the first period is over.
+    pub checks: Option<f64>,
+    /// Part of one CPU; the same.
+    pub cpu: Option<f64>,
 }
 
 impl Meter {
@@ -27,8 +27,8 @@ impl Meter {
         };
         let time = at - since;
         if time >= PERIOD {
-            self.checks = health.checks.saturating_sub(checks) as f64 / time.as_secs_f64();
-            self.cpu = health.cpu.saturating_sub(cpu).as_secs_f64() / time.as_secs_f64();
+            self.checks = Some(health.checks.saturating_sub(checks) as f64 / time.as_secs_f64());
+            self.cpu = Some(health.cpu.saturating_sub(cpu).as_secs_f64() / time.as_secs_f64());
             self.since = Some((at, health.checks, health.cpu));
         }
     }
@@ -43,9 +43,10 @@ mod tests {
     fn figures_are_of_the_last_period_and_not_since_the_start() {
         let mut meter = Meter::default();
         meter.count(at(0), &health(0, 0));
+        assert_eq!((meter.checks, meter.cpu), (None, None), "nothing is known yet");
         meter.count(at(10), &health(1_000, 50));
-        assert_eq!((meter.checks, meter.cpu), (100.0, 0.005));
+        assert_eq!((meter.checks, meter.cpu), (Some(100.0), Some(0.005)));
         meter.count(at(12), &health(1_100, 70));
-        assert_eq!((meter.checks, meter.cpu), (50.0, 0.01));
+        assert_eq!((meter.checks, meter.cpu), (Some(50.0), Some(0.01)));
     }
 }

@@ -3,7 +3,7 @@
 use damon_core::{Bp, Instant};
 
 use super::state::State;
-use super::units::Units;
+use super::units::{self, Units};
 
 /// What is known now, as a line; times are since `start`. `None` before anything is.
 pub(super) fn line(state: &State, start: Instant) -> Option<String> {
@@ -23,7 +23,7 @@ pub(super) fn line(state: &State, start: Instant) -> Option<String> {
         .map(|(i, scheme)| format!("; #{i} {} of {}", u.size(scheme.stats.sz_applied), u.size(scheme.stats.sz_tried)))
         .collect();
     Some(format!(
-        "{:.1} s: {} watched in {} regions, {} accessed, {} in half of samples, half idle for {idle}; sampling {} of {}; {:.0} checks/s, CPU {:.1}%{hottest}{schemes}",
+        "{:.1} s: {} watched in {} regions, {} accessed, {} in half of samples, half idle for {idle}; sampling {} of {}; checks {}, CPU {}{hottest}{schemes}",
         (s.at - start).as_secs_f64(),
         u.size(s.watched_bytes()),
         s.regions().count(),
@@ -31,8 +31,8 @@ pub(super) fn line(state: &State, start: Instant) -> Option<String> {
         u.size(s.working_set(Bp(5_000))),
         u.time(s.sampling),
         u.time(s.aggregation),
-        state.meter.checks,
-        100.0 * state.meter.cpu,
+        units::checks(state.meter.checks),
+        units::cpu(state.meter.cpu),
     ))
 }
 
@@ -45,7 +45,7 @@ mod tests {
     fn a_line_says_what_a_screen_would() {
         let line = line(&state(), at(0)).unwrap();
         let expected = "2.0 s: 36 MiB watched in 4 regions, 24 MiB accessed, 4 MiB in half of samples, half idle for 0 s; \
-            sampling 50.0 ms of 1.0 s; 0 checks/s, CPU 0.0%; hottest memory 0x400000 4 MiB 100% for 3.0 s";
+            sampling 50.0 ms of 1.0 s; checks 0/s, CPU 0.0%; hottest memory 0x400000 4 MiB 100% for 3.0 s";
         assert_eq!(line, expected);
     }
 }

@@ -69,6 +69,16 @@ impl Units {
     }
 }
 
+/// Addresses looked at, a second.
+pub(crate) fn checks(checks: Option<f64>) -> String {
+    checks.map_or("-".into(), |n| format!("{n:.0}/s"))
+}
+
+/// A part of one CPU.
+pub(crate) fn cpu(part: Option<f64>) -> String {
+    part.map_or("-".into(), |part| format!("{:.1}%", 100.0 * part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

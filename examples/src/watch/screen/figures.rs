@@ -7,7 +7,7 @@ use damon_core::{Bp, Snapshot};
 use super::Page;
 use crate::watch::look::Look;
 use crate::watch::state::State;
-use crate::watch::units::Units;
+use crate::watch::units::{self as figure, Units};
 
 const PERCENTILES: [usize; 4] = [50, 75, 90, 99];
 
@@ -27,7 +27,7 @@ pub(super) fn draw(state: &State, page: &mut Page<'_>) {
         (" for", values),
         ("sampling", format!("{} of {}", units.time(snapshot.sampling), units.time(snapshot.aggregation))),
         (" tuned", tuned(look)),
-        ("checks", format!("{:.0}/s", state.meter.checks)),
+        ("checks", figure::checks(state.meter.checks)),
         ("CPU", cpu(state.meter.cpu, look.cpu_permille)),
         ("lost", lost(look)),
         ("", trouble(look)),
@@ -79,9 +79,9 @@ fn seen(s: &Snapshot) -> f64 {
     100.0 * sum(|r| r.nr_accesses) / sum(|r| r.nr_samples).max(1.0)
 }
 
-fn cpu(part: f64, budget: Option<u32>) -> String {
+fn cpu(part: Option<f64>, budget: Option<u32>) -> String {
     let most = budget.map_or(String::new(), |b| format!(" of {:.1}%", f64::from(b) / 10.0));
-    format!("{:.1}%{most}", 100.0 * part)
+    figure::cpu(part) + &most
 }
 
 /// Windows that were too late to count, and addresses that could not be checked.

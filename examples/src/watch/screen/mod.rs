@@ -19,6 +19,9 @@ const BOTH: u16 = 76;
 /// The width of the figures.
 const FIGURES: u16 = 31;
 
+/// Less room than that tells nobody what is watched.
+const NAME: u16 = 20;
+
 /// A part of the screen that is drawn on; whatever goes beyond it is cut.
 struct Page<'a> {
     buf: &'a mut Buffer,
@@ -95,17 +98,23 @@ fn title(state: &State, page: &mut Page<'_>) {
     page.put_right(width, 0, &status, ink.marked());
     let taken = u16::try_from(status.chars().count()).unwrap_or(u16::MAX);
     let mut left = page.part(0, 0, width.saturating_sub(taken), 1);
-    let mut x = left.put(0, 0, "watch ", ink.strong());
-    x = left.put(x, 0, &state.title, ink.strong());
+    let mut figures = String::new();
     if let Some((id, n, all)) = state.target().filter(|(.., all)| *all > 1) {
         let pid = state.mapped.get(&id).and_then(|m| m.0);
         let pid = pid.map_or(String::new(), |pid| format!(" = process {pid}"));
-        x = left.put(x, 0, &format!("  target {} of {all}{pid}", n + 1), Style::new());
+        figures += &format!("  target {} of {all}{pid}", n + 1);
     }
     if let Some(s) = state.snapshot() {
         let all = Units::Percent.size(s.watched_bytes());
-        left.put(x, 0, &format!("  {all} in {} regions", s.regions().count()), Style::new());
+        figures += &format!("  {all} in {} regions", s.regions().count());
     }
+    // A command may be of any length; its beginning tells what it is, and is worth more than the rest.
+    let all = left.area.width;
+    let room = all.saturating_sub(u16::try_from(figures.chars().count()).unwrap_or(u16::MAX));
+    let mut name = left.part(0, 0, if room < NAME { all } else { room }, 1);
+    let x = name.put(0, 0, "watch ", ink.strong());
+    let x = name.put(x, 0, &state.title, ink.strong());
+    left.put(x, 0, &figures, Style::new());
 }
 
 fn footer(state: &State, page: &mut Page<'_>) {

@@ -87,6 +87,15 @@ fn no_size_is_too_small() {
 }
 
 #[test]
+fn a_long_command_leaves_room_for_how_much_is_watched() {
+    let mut state = named();
+    state.title = "sh -c 'while true; do something that takes a line of its own to say; done'".into();
+    assert!(drawn(&state, INK, 80, 24)[0].starts_with("watch sh -c 'while true; do"));
+    assert!(drawn(&state, INK, 80, 24)[0].ends_with("36 MiB in 4 regions"));
+    assert_eq!(drawn(&state, INK, 24, 5)[0], "watch sh -c 'while true;");
+}
+
+#[test]
 fn what_ended_and_what_is_paused_stands_in_the_title_over_the_last_picture() {
     let mut state = named();
     state.update(Event::Asked(Action::Pause));
