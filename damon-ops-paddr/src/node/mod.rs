@@ -4,6 +4,7 @@
 
 mod blocks;
 mod read;
+mod reserve;
 mod tier;
 
 use damon_core::NodeId;
@@ -47,6 +48,9 @@ pub struct Node {
     pub cpus: Vec<u16>,
     /// Bytes of memory that the kernel manages; 0 where the node has none.
     pub bytes: u64,
+    /// Bytes of them that the kernel keeps free, and reclaims for: its zones' high watermarks. They change with
+    /// `vm.min_free_kbytes` and `vm.watermark_scale_factor`.
+    pub reserved: u64,
     /// How far each online node is, as the firmware says (SLIT): 10 is the node itself, 20 twice as far.
     pub distances: Vec<(NodeId, u32)>,
     /// From the initiators that are nearest, CPUs or devices (`access0`). `None` where the firmware has no HMAT.
@@ -74,7 +78,7 @@ pub struct Performance {
 impl Node {
     /// Node `id` without CPUs, memory and neighbours: to be filled in where a topology is made by hand.
     pub const fn new(id: NodeId) -> Self {
-        Self { id, cpus: Vec::new(), bytes: 0, distances: Vec::new(), access: None, cpu_access: None }
+        Self { id, cpus: Vec::new(), bytes: 0, reserved: 0, distances: Vec::new(), access: None, cpu_access: None }
     }
 
     /// How far `other` is; `None` where it is not online.

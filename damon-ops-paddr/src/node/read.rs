@@ -4,8 +4,9 @@ use std::path::Path;
 
 use damon_core::NodeId;
 
+use super::reserve::high_watermarks;
 use super::{Node, Performance, Tier, TierSource, Topology};
-use damon_ops_vaddr::linux::parse_list;
+use damon_ops_vaddr::linux::{page_size, parse_list};
 
 use crate::files::{ReadError, numbered, optional, parsed};
 use crate::metrics::meminfo::{host_kib, node_kib};
@@ -25,6 +26,10 @@ impl Topology {
             // It may go offline between the list and the look at it.
             nodes.extend(optional(node(&dir.join(format!("node{id}")), NodeId(id), &online))?);
         }
+        let reserved = high_watermarks(root)?;
+        for node in &mut nodes {
+            node.reserved = reserved.get(&node.id).copied().unwrap_or_default().saturating_mul(page_size());
+        }
         let possible = optional(list("possible"))?.unwrap_or_default();
         let offline = possible.into_iter().filter(|id| !online.contains(id)).map(NodeId).collect();
         let kernel_demotes = optional(parsed(&root.join("sys/kernel/mm/numa/demotion_enabled"), "switch", switch))?;
@@ -41,7 +46,8 @@ impl Topology {
         let path = root.join("proc/meminfo");
         let bytes = parsed(&path, "MemTotal", |text| host_kib(text, "MemTotal"))?.saturating_mul(1024);
         let distances = vec![(NodeId(0), 10)];
-        let nodes = vec![Node { cpus: cpus.unwrap_or_default(), bytes, distances, ..Node::new(NodeId(0)) }];
+        let reserved = high_watermarks(root)?.values().sum::<u64>().saturating_mul(page_size());
+        let nodes = vec![Node { cpus: cpus.unwrap_or_default(), bytes, reserved, distances, ..Node::new(NodeId(0)) }];
         let mut topology = Self { nodes, ..Self::default() };
         topology.tiers = topology.tiers_by_attributes();
         Ok(topology)
@@ -57,12 +63,12 @@ fn node(dir: &Path, id: NodeId, online: &[u16]) -> Result<Node, ReadError> {
     // The list of nodes may have changed since it was read: then they are not known, which is no reason to fail.
     let distances = distances.or_else(|e| if e.is_missing() { Err(e) } else { Ok(Vec::new()) })?;
     Ok(Node {
-        id,
         cpus: parsed(&dir.join("cpulist"), "list of CPUs", parse_list)?,
         bytes: total.saturating_mul(1024),
         distances: online.iter().map(|&n| NodeId(n)).zip(distances).collect(),
         access: performance(&dir.join("access0/initiators"))?,
         cpu_access: performance(&dir.join("access1/initiators"))?,
+        ..Node::new(id)
     })
 }
 
@@ -116,6 +122,7 @@ mod tests {
             ("sys/kernel/mm/numa/demotion_enabled", "false\n"),
             ("sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0\n"),
             ("sys/devices/virtual/memory_tiering/memory_tier54/nodelist", "1\n"),
+            ("proc/zoneinfo", "Node 0, zone Normal\n        high     9\nNode 1, zone Movable\n        high     3\n"),
         ]);
         tree.write(&format!("{NODE}/online"), "0-1\n");
         tree.write(&format!("{NODE}/possible"), "0-2\n");
@@ -151,6 +158,7 @@ mod tests {
         let access = far.from_cpus().unwrap();
         assert_eq!((access.initiators.as_slice(), access.read_latency_ns), ([NodeId(0)].as_slice(), Some(300)));
         assert_eq!((access.read_mib_per_s, access.write_mib_per_s), (Some(5_120), None));
+        assert_eq!((near.reserved, far.reserved), (9 * page_size(), 3 * page_size()));
         assert_eq!((topology.offline.as_slice(), topology.kernel_demotes), ([NodeId(2)].as_slice(), Some(false)));
         assert_eq!(topology.tiers_by, TierSource::Kernel);
         assert_eq!(topology.tiers.iter().map(|t| t.number).collect::<Vec<_>>(), [4, 54]);

@@ -2,7 +2,7 @@
 //!
 //! Counterpart: `mm/memory-tiers.c`, Linux 7.3.
 
-use damon_core::NodeId;
+use damon_core::{Bp, NodeId};
 
 /// The nodes that have memory, in their tiers.
 ///
@@ -33,6 +33,9 @@ pub struct Node {
     pub tier: u32,
     /// Bytes of memory.
     pub bytes: u64,
+    /// Bytes of them that the kernel keeps free, and swaps for where less is: its high watermarks. Goals are on top of
+    /// them.
+    pub reserved: u64,
     /// Has it CPUs?
     pub cpus: bool,
     /// Nanoseconds that an access from the nearest CPUs takes while nothing else goes on, where that is known.
@@ -46,7 +49,13 @@ pub struct Node {
 impl Node {
     /// A node without CPUs of which no more is known.
     pub const fn new(id: NodeId, tier: u32, bytes: u64) -> Self {
-        Self { id, tier, bytes, cpus: false, latency_ns: None, mib_per_s: None, distances: Vec::new() }
+        Self { id, tier, bytes, reserved: 0, cpus: false, latency_ns: None, mib_per_s: None, distances: Vec::new() }
+    }
+
+    /// The part of it that the kernel keeps free.
+    pub(super) fn reserve(&self) -> Bp {
+        // Rounded up: a little less would have the kernel reclaim.
+        Bp(Bp::of(self.reserved, self.bytes.max(1)).0.saturating_add(u32::from(self.reserved > 0)))
     }
 
     /// How far `other` is.

@@ -45,7 +45,7 @@ mod watch;
 
 use core::time::Duration;
 
-use damon_core::{AttrsSpec, Bp, IntervalsGoal, TargetId};
+use damon_core::{AttrsSpec, Bp, IntervalsGoal, NodeId, TargetId};
 
 use crate::scheme::TargetShare;
 
@@ -61,9 +61,10 @@ pub use watch::Watch;
 /// How memory is tiered. The defaults need no change on any machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tiering {
-    /// Demotes until so much of a node is free. Default 0.5%.
+    /// Demotes until so much of a node is free, on top of what the kernel keeps free ([`Node::reserved`]). Default 0.5%.
     pub free: Bp,
-    /// Promotes until so much of a node is used. Default 99.7%.
+    /// Promotes until so much of a node is used, less what the kernel keeps free: it reclaims, and swaps, for whoever takes that.
+    /// Default 99.7%.
     pub used: Bp,
     /// Bytes that one route may move in a second. Default 1 GiB, for which a CPU of its own is nearly enough: what does not pay does
     /// not move anyway.
@@ -147,6 +148,18 @@ pub enum TieringError {
 }
 
 impl Tiering {
+    /// What demotion wants free of a node.
+    fn free_on(&self, hierarchy: &Hierarchy, node: NodeId) -> Bp {
+        let reserve = hierarchy.node(node).map_or(Bp(0), Node::reserve);
+        Bp(self.free.0.saturating_add(reserve.0).min(Bp::WHOLE.0))
+    }
+
+    /// What promotion wants used of a node.
+    fn used_on(&self, hierarchy: &Hierarchy, node: NodeId) -> Bp {
+        let reserve = hierarchy.node(node).map_or(Bp(0), Node::reserve);
+        Bp(self.used.0.saturating_sub(reserve.0).max(1))
+    }
+
     pub(super) fn bytes_per_window(&self) -> u64 {
         let bytes = u128::from(self.bytes_per_s) * self.reset_interval.as_millis() / 1_000;
         u64::try_from(bytes).unwrap_or(u64::MAX).max(1)

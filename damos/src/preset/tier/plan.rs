@@ -113,14 +113,18 @@ fn nothing(hierarchy: &Hierarchy) -> &'static str {
 }
 
 fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route) -> Scheme {
-    let Tiering { free, used, reset_interval, .. } = *tiering;
+    let reset_interval = tiering.reset_interval;
     let (action, freq, goal) = match route.direction {
-        Direction::Demote => {
-            (Action::MigrateCold, Freq::NONE, Goal::new(Metric::NodeMemFreeBp(route.from), free.0.into()))
-        }
-        Direction::Promote => {
-            (Action::MigrateHot, Freq::Samples(1..=u32::MAX), Goal::new(Metric::NodeMemUsedBp(route.to), used.0.into()))
-        }
+        Direction::Demote => (
+            Action::MigrateCold,
+            Freq::NONE,
+            Goal::new(Metric::NodeMemFreeBp(route.from), tiering.free_on(hierarchy, route.from).0.into()),
+        ),
+        Direction::Promote => (
+            Action::MigrateHot,
+            Freq::Samples(1..=u32::MAX),
+            Goal::new(Metric::NodeMemUsedBp(route.to), tiering.used_on(hierarchy, route.to).0.into()),
+        ),
     };
     let (core_filters, mut filters) = space.only(route.from);
     if tiering.filter_young.unwrap_or(!space.is_virtual()) {

@@ -33,14 +33,20 @@ impl Plan {
         let (from, to) = (route.from.0, route.to.0);
         match route.direction {
             Direction::Demote => {
-                format!("demotes cold memory to node {to} until {} of node {from} is free", self.tiering.free)
+                format!(
+                    "demotes cold memory to node {to} until {} of node {from} is free",
+                    self.tiering.free_on(&self.hierarchy, route.from)
+                )
             }
             Direction::Promote => {
                 let gain = match self.hierarchy.gain_ns(route.from, route.to) {
                     Some(ns) => format!(", {ns} ns nearer"),
                     None => String::new(),
                 };
-                format!("promotes hot memory to node {to} until {} of node {to} is used{gain}", self.tiering.used)
+                format!(
+                    "promotes hot memory to node {to} until {} of node {to} is used{gain}",
+                    self.tiering.used_on(&self.hierarchy, route.to)
+                )
             }
         }
     }

@@ -128,7 +128,7 @@ fn in_physical_memory_the_addresses_tell_the_node() {
 }
 
 /// Migrates, but tells nothing of pages.
-struct Plain;
+pub(super) struct Plain;
 
 impl ApplyOps for Plain {
     type Error = core::convert::Infallible;

@@ -15,6 +15,7 @@ impl From<&Topology> for Hierarchy {
                 latency_ns: seen.and_then(|p| p.read_latency_ns.or(p.write_latency_ns)),
                 mib_per_s: seen.and_then(|p| p.read_mib_per_s.or(p.write_mib_per_s)),
                 distances: found.distances.clone(),
+                reserved: found.reserved,
                 ..Node::new(found.id, tier, found.bytes)
             })
         };
@@ -37,6 +38,7 @@ mod tests {
         (far.bytes, far.access, far.distances) = (5 << 30, Some(access), vec![(NodeId(0), 20), (NodeId(1), 10)]);
         let mut near = Found::new(NodeId(0));
         (near.bytes, near.cpus, near.distances) = (9 << 30, vec![0, 1], vec![(NodeId(0), 10), (NodeId(1), 20)]);
+        near.reserved = 1 << 20;
         let mut topology = Topology::default();
         topology.nodes = vec![near, far, Found::new(NodeId(2))];
         topology.tiers = topology.tiers_by_attributes();
@@ -45,6 +47,7 @@ mod tests {
         assert_eq!(hierarchy.tiers(), [4, 9]);
         let [near, far] = hierarchy.nodes.as_slice() else { panic!("{hierarchy:?}") };
         assert_eq!((near.id, near.cpus, near.bytes, near.latency_ns), (NodeId(0), true, 9 << 30, None));
+        assert_eq!((near.reserved, far.reserved), (1 << 20, 0));
         assert_eq!((far.id, far.cpus, far.latency_ns, far.mib_per_s), (NodeId(1), false, Some(250), Some(9_000)));
         assert_eq!((hierarchy.faster(NodeId(1)), hierarchy.slower(NodeId(0))), (Some(4), Some(9)));
     }
