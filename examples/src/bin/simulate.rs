@@ -1,6 +1,7 @@
 //! Runs algorithms on memory whose truth is known, and says how far their pictures are from it, and what placing memory by them
 //! is worth.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -72,6 +73,19 @@ struct Tiering {
     /// Prints a JSON object for each run, with its series over time, instead of tables.
     #[arg(long)]
     json: bool,
+    /// Also with other costs, one at a time: a table of gains for each machine.
+    #[arg(long, conflicts_with = "json")]
+    sweep: bool,
+    /// Replaces the results of this page, between its lines `<!-- results -->` and `<!-- end of results -->` (with --sweep:
+    /// `<!-- sensitivity -->` and `<!-- end of sensitivity -->`), instead of printing them.
+    #[arg(long, value_name = "PAGE", conflicts_with = "json")]
+    into: Option<PathBuf>,
+    /// Also draws throughput and where hot memory is over time, as PNG; of one machine, for the first seed.
+    #[arg(long, value_name = "PICTURE", conflicts_with = "sweep")]
+    png: Option<PathBuf>,
+    /// The same as SVG.
+    #[arg(long, value_name = "PICTURE", conflicts_with = "sweep")]
+    svg: Option<PathBuf>,
     /// Other costs than the default ones: a JSON object such as {"cxl_ns": 410}.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     costs: String,
@@ -152,17 +166,39 @@ fn heatmap(args: &Heatmap) -> Result<(), Error> {
 fn tiering(args: &Tiering) -> Result<(), Error> {
     let costs: Costs = serde_json::from_str(&args.costs).map_err(|e| format!("--costs: {e}"))?;
     let specs = args.files.iter().map(Spec::read).collect::<Result<Vec<_>, _>>()?;
-    let out = &mut std::io::stdout().lock();
+    if (args.png.is_some() || args.svg.is_some()) && specs.len() != 1 {
+        return Err(format!("--png and --svg draw one machine, not {}: name one FILE", specs.len()).into());
+    }
+    let commit = commit();
+    // A page is written as a whole; all else is printed as it comes.
+    let mut page = Vec::new();
+    let out: &mut dyn Write = if args.into.is_some() { &mut page } else { &mut std::io::stdout() };
     if !args.json {
-        placement::constants(out, &costs)?;
+        placement::constants(out, &costs, &commit)?;
     }
     for spec in &specs {
+        if args.sweep {
+            placement::swept(out, &placement::sweep(spec, costs, args.seeds)?)?;
+            continue;
+        }
         let comparison = placement::compare(spec, costs, args.seeds)?;
         if args.json {
-            placement::json(out, &comparison, &commit())?;
+            placement::json(out, &comparison, &commit)?;
         } else {
             placement::table(out, &comparison)?;
         }
+        let note = format!("{}. Seed 0, revision {commit}.", spec.about);
+        if let Some(path) = &args.png {
+            placement::picture::png(&comparison, &note, path)?;
+        }
+        if let Some(path) = &args.svg {
+            placement::picture::svg(&comparison, &note, path)?;
+        }
+    }
+    if let Some(path) = &args.into {
+        let name = if args.sweep { "sensitivity" } else { "results" };
+        placement::replace(path, name, &String::from_utf8_lossy(&page))?;
+        println!("wrote the {name} of {} machines into {}", specs.len(), path.display());
     }
     Ok(())
 }

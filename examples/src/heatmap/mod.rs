@@ -1,7 +1,7 @@
 //! Access rates over time × addresses, to be drawn in a terminal or as a picture.
 
 mod chart;
-mod paint;
+pub(crate) mod paint;
 pub(crate) mod palette;
 mod picture;
 pub(crate) mod terminal;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use damon_core::{AddrRange, RegionSnapshot};
 
 pub use chart::{Chart, Scale};
+pub(crate) use picture::failed;
 pub use picture::{PictureError, png, svg, writable};
 pub use terminal::{Terminal, render, wants_colour};
 pub use tiles::{Row, tiles_png};

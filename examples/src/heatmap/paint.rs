@@ -11,21 +11,21 @@ use super::{Cell, palette};
 
 const FONT: &str = "sans-serif";
 /// The size of text in pixels.
-pub(super) const TEXT: i32 = 15;
-pub(super) const FRAME: RGBColor = RGBColor(60, 60, 60);
+pub(crate) const TEXT: i32 = 15;
+pub(crate) const FRAME: RGBColor = RGBColor(60, 60, 60);
 const PAPER: RGBColor = RGBColor(225, 225, 225);
 const HATCH: RGBColor = RGBColor(140, 140, 140);
 
-pub(super) type Area<B> = DrawingArea<B, Shift>;
-pub(super) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+pub(crate) type Area<B> = DrawingArea<B, Shift>;
+pub(crate) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 /// Pixels, the lower right corner outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Frame {
-    pub(super) left: i32,
-    pub(super) top: i32,
-    pub(super) right: i32,
-    pub(super) bottom: i32,
+pub(crate) struct Frame {
+    pub(crate) left: i32,
+    pub(crate) top: i32,
+    pub(crate) right: i32,
+    pub(crate) bottom: i32,
 }
 
 pub(super) fn cell<B: DrawingBackend>(area: &Area<B>, cell: Cell, frame: Frame) -> Drawn<B> {
@@ -78,7 +78,7 @@ pub(super) fn unseen_legend<B: DrawingBackend>(area: &Area<B>, start: i32, middl
     text(area, "not watched", (unknown.right + 10, middle), HPos::Left, VPos::Center, TEXT)
 }
 
-pub(super) fn text<B: DrawingBackend>(
+pub(crate) fn text<B: DrawingBackend>(
     area: &Area<B>,
     what: &str,
     at: (i32, i32),
@@ -89,7 +89,7 @@ pub(super) fn text<B: DrawingBackend>(
     area.draw_text(what, &(FONT, size).into_text_style(area).color(&BLACK).pos(Pos::new(h, v)), at)
 }
 
-pub(super) fn line<B: DrawingBackend>(area: &Area<B>, from: (i32, i32), to: (i32, i32), colour: &RGBColor) -> Drawn<B> {
+pub(crate) fn line<B: DrawingBackend>(area: &Area<B>, from: (i32, i32), to: (i32, i32), colour: &RGBColor) -> Drawn<B> {
     area.draw(&PathElement::new([from, to], colour))
 }
 
@@ -97,12 +97,12 @@ pub(super) fn fill<B: DrawingBackend>(area: &Area<B>, frame: Frame, colour: &RGB
     area.draw(&Rectangle::new([(frame.left, frame.top), (frame.right, frame.bottom)], colour.filled()))
 }
 
-pub(super) fn outline<B: DrawingBackend>(area: &Area<B>, frame: Frame) -> Drawn<B> {
+pub(crate) fn outline<B: DrawingBackend>(area: &Area<B>, frame: Frame) -> Drawn<B> {
     area.draw(&Rectangle::new([(frame.left, frame.top), (frame.right, frame.bottom)], FRAME))
 }
 
 /// Text in a bitmap needs a font, and the system may have none.
-pub(super) fn embed_font() {
+pub(crate) fn embed_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // A font that does not parse shows up in the first text that is drawn.

@@ -62,7 +62,7 @@ pub fn png(map: &HeatMap, title: &str, path: &Path) -> Result<(), PictureError> 
     draw(map, title, &BitMapBackend::new(path, SIZE).into_drawing_area()).map_err(|e| failed(path, &e))
 }
 
-pub(super) fn failed(path: &Path, cause: &dyn std::error::Error) -> PictureError {
+pub(crate) fn failed(path: &Path, cause: &dyn std::error::Error) -> PictureError {
     PictureError { path: path.display().to_string(), cause: cause.to_string() }
 }
 

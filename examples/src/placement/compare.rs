@@ -5,7 +5,7 @@ use damon_ops_sim::tiering::{Bill, Costs, FirstTouch, Outcome, RunError, Spec, a
 use super::{POLICIES, policy};
 
 /// What the policies came to on one machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Comparison {
     /// The machine and what ran on it.
     pub spec: Spec,
@@ -83,5 +83,76 @@ impl Comparison {
     pub fn of_oracle(&self, policy: usize) -> Option<f64> {
         let limit = self.mean(POLICIES.len() - 1).gain;
         (limit >= 0.01).then(|| self.mean(policy).gain / limit)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    static SMALL: LazyLock<Comparison> = LazyLock::new(run_small);
+
+    /// Each test may change its own.
+    pub(crate) fn small() -> Comparison {
+        SMALL.clone()
+    }
+
+    /// The cold half of memory is in DRAM, the hot one below it; what is hot stays so.
+    fn run_small() -> Comparison {
+        let spec: Spec = serde_json::from_str(
+            r#"{"name": "small", "about": "an index behind a log", "block_mib": 4, "seconds": 8, "measure_from_s": 6, "cpus": 8,
+            "nodes": [{"id": 0, "gib": 0.5, "kind": "dram"}, {"id": 1, "gib": 0.5, "kind": "cxl"}],
+            "processes": [
+                {"name": "log", "threads": 0, "memory": [{"gib": 0.3, "pattern": {"kind": "idle"}}]},
+                {"name": "db", "threads": 4, "cpu_ns": 500, "accesses": 5, "memory": [{"gib": 0.4, "pattern": {"kind": "uniform"}}]}]}"#,
+        )
+        .unwrap();
+        compare(&spec, Costs::default(), 2).unwrap()
+    }
+
+    fn place(name: &str) -> usize {
+        POLICIES.iter().position(|p| *p == name).unwrap()
+    }
+
+    #[test]
+    fn each_policy_runs_under_its_name_with_each_seed() {
+        let c = small();
+        assert_eq!(c.dram.len(), 2);
+        for (runs, name) in c.runs.iter().zip(POLICIES) {
+            let said: Vec<_> = runs.iter().map(|r| (r.policy.as_str(), r.seed)).collect();
+            assert_eq!(said, [(name, 0), (name, 1)]);
+        }
+        assert!(policy("nobody", 0).is_none());
+    }
+
+    #[test]
+    fn gains_are_relative_to_none_slowdowns_to_dram_and_what_the_oracle_gains_is_all() {
+        let c = small();
+        let (none, oracle) = (c.mean(place("none")), c.mean(place("oracle")));
+        assert_eq!((none.gain, none.spread, none.migrated), (0.0, 0.0, (0.0, 0.0)));
+        assert!(none.slowdown > 0.05 && oracle.slowdown < 0.01, "{none:?} {oracle:?}");
+        // What is gained on none is what none was slower by, less what the oracle still is.
+        assert!(((1.0 + none.slowdown) / (1.0 + oracle.slowdown) - 1.0 - oracle.gain).abs() < 1e-3);
+        assert_eq!((c.of_oracle(place("oracle")), c.of_oracle(0)), (Some(1.0), Some(0.0)));
+    }
+
+    #[test]
+    fn where_nothing_can_be_gained_no_part_of_it_is_said() {
+        let mut c = small();
+        c.runs = vec![c.runs[0].clone(); POLICIES.len()];
+        assert_eq!(c.of_oracle(place("ours")), None);
+    }
+
+    #[test]
+    fn the_mean_is_over_seeds_and_the_spread_between_them() {
+        let mut c = small();
+        let none = c.runs[0][0].programs[1].ops_per_s;
+        c.runs[0].iter_mut().for_each(|r| r.programs[1].ops_per_s = none);
+        c.runs[3][0].programs[1].ops_per_s = none * 1.1;
+        c.runs[3][1].programs[1].ops_per_s = none * 1.3;
+        let mean = c.mean(3);
+        assert!((mean.gain - 0.2).abs() < 1e-9 && (mean.spread - 0.2).abs() < 1e-9, "{mean:?}");
     }
 }

@@ -5,14 +5,19 @@ mod damon;
 mod hmsdk;
 mod kdamond;
 mod ours;
+mod page;
+pub mod picture;
 mod report;
+mod sweep;
 
 pub use compare::{Comparison, Mean, compare};
 pub use damon::{Classic, Goals};
 pub use hmsdk::Hmsdk;
 pub use kdamond::Kdamond;
 pub use ours::Ours;
-pub use report::{constants, json, table};
+pub use page::{PageError, replace};
+pub use report::{constants, json, swept, table};
+pub use sweep::{SweepError, Varied, sweep};
 
 use damon_ops_sim::tiering::{FirstTouch, NumaBalancing, Oracle, Policy, Tpp};
 use damos::preset::tier::Tiering;

@@ -13,6 +13,8 @@ const WINDOWS: usize = 8;
 const PASS: (f64, f64) = (1.0, 60.0);
 /// But the shortest period is that of 2,560 MiB a second.
 const SHORTEST: f64 = 0.1;
+/// A thread runs 32 times as long as it spent on this before it does so again.
+const SPENT: f64 = 32.0;
 
 /// Where it is in each program.
 #[derive(Debug, Default)]
@@ -34,12 +36,14 @@ impl Scanner {
         for place in 0..state.processes.len() {
             let p = &state.processes[place];
             let (runs, first, blocks, from) = (p.runs(), p.first, p.present, p.spec.start_s);
+            let threads = p.spec.threads.max(1.0);
             let (shortest, longest) = periods(blocks as u64 * size);
             if self.programs.len() <= place {
                 self.programs.push(At { block: 0, period: shortest, next: from + 1.0 });
             }
             let Some(at) = self.programs.get_mut(place) else { continue };
             while runs && at.next <= state.now {
+                let before = state.bill.arming_s;
                 for _ in 0..WINDOWS {
                     let until = (at.block + (SCAN / size).max(1) as usize).min(blocks);
                     let mut armed = false;
@@ -66,7 +70,8 @@ impl Scanner {
                 }
                 at.period = at.period.clamp(shortest, longest);
                 // Blocks larger than what is scanned in a period take as many of them.
-                at.next += at.period * (size as f64 / SCAN as f64).max(1.0);
+                let period = at.period * (size as f64 / SCAN as f64).max(1.0);
+                at.next += period.max((state.bill.arming_s - before) * SPENT / threads);
             }
         }
     }
