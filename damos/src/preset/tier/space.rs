@@ -31,14 +31,6 @@ impl Space {
         }
     }
 
-    /// The addresses of `node`; `None` where they are not its own.
-    pub(super) fn ranges(&self, node: NodeId) -> Option<&[AddrRange]> {
-        match self {
-            Self::Virtual => None,
-            Self::Physical(nodes) => nodes.iter().find(|(id, _)| *id == node).map(|(_, ranges)| ranges.as_slice()),
-        }
-    }
-
     pub(super) const fn is_virtual(&self) -> bool {
         matches!(self, Self::Virtual)
     }

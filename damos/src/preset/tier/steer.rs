@@ -1,6 +1,6 @@
 //! Keeps a plan up to date with what is seen: the waterlines between tiers, room for what waits, load.
 
-use damon_core::{Bp, Metric, Metrics, NodeId, Region, View};
+use damon_core::{Bp, Metric, Metrics, NodeId, View};
 
 use super::benefit::Heat;
 use super::{Direction, Plan, Route};
@@ -58,7 +58,7 @@ impl Plan {
                 Direction::Demote => Freq::Rate(Bp(0)..=band.down),
             };
             if route.direction == Direction::Demote {
-                let room = self.make_room(i, view, schemes, &rooms, metrics);
+                let room = self.make_room(i, schemes, &rooms, metrics);
                 rooms.push((route.to, room));
             }
             let halvings = self.tiering.limits.halvings([route.from, route.to], metrics);
@@ -94,23 +94,11 @@ impl Plan {
         if self.closed[i] { 0 } else { slow - fast }
     }
 
-    /// Bytes on `node` that scheme `i` is about, where addresses tell what is there.
-    fn waiting(&self, i: usize, node: NodeId, view: &View<'_>) -> Option<u64> {
-        let Freq::Rate(rates) = &self.schemes[i].pattern.freq else { return None };
-        let ranges = self.space.ranges(node)?;
-        let of =
-            |r: &Region| ranges.iter().filter_map(|range| range.intersection(r.range())).map(|part| part.size()).sum();
-        let regions = view.targets().iter().flat_map(|t| t.regions());
-        let hot = regions.filter(|r| r.rate().is_some_and(|rate| rates.contains(&rate)));
-        Some(hot.map(of).fold(0, |sum: u64, size: u64| sum.saturating_add(size)))
-    }
-
     /// How much of its memory a node is to have free: what it always has, and what waits to come, from below to be promoted and
     /// from above to be demoted. Gives how many bytes have to leave for that.
     fn make_room(
         &mut self,
         i: usize,
-        view: &View<'_>,
         schemes: &Schemes,
         rooms: &[(NodeId, u64)],
         metrics: &mut (impl Metrics + ?Sized),
@@ -118,8 +106,7 @@ impl Plan {
         let from = self.routes[i].from;
         let Some(bytes) = self.hierarchy.node(from).map(|node| node.bytes.max(1)) else { return 0 };
         let into = |(_, route): &(usize, &Route)| route.direction == Direction::Promote && route.to == from;
-        let waits = |(i, route): (usize, &Route)| schemes.eligible(i).or_else(|| self.waiting(i, route.from, view));
-        let waiting = self.routes.iter().enumerate().filter(into).filter_map(waits);
+        let waiting = self.routes.iter().enumerate().filter(into).filter_map(|(i, _)| schemes.eligible(i));
         let coming = rooms.iter().filter(|(to, _)| *to == from).map(|&(_, room)| room);
         let wanted: u64 = waiting.chain(coming).fold(0, u64::saturating_add);
         let wanted = u64::from(Bp::of(wanted, bytes).0).min(ROOM);
@@ -129,70 +116,5 @@ impl Plan {
         }
         let free = metrics.read(Metric::NodeMemFreeBp(from)).unwrap_or(target);
         u64::try_from(u128::from(bytes) * u128::from(target.saturating_sub(free)) / 10_000).unwrap_or(u64::MAX)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use damon_core::{
-        AddrRange, Attrs, Instant, MetricError, MetricsFn, Monitor, Next, Ops, Sample, Seen, Sees, Span, TargetId,
-        TargetSpec, Want,
-    };
-
-    use super::super::tests::Plain;
-    use super::super::{Hierarchy, Node, Space, Tiering};
-    use super::*;
-
-    const GIB: u64 = 1 << 30;
-
-    /// All of memory, of which this is accessed all the time.
-    struct Hot(AddrRange);
-
-    impl Ops for Hot {
-        type Error = core::convert::Infallible;
-        fn ranges(&mut self, _: TargetId, out: &mut Vec<Span>) -> Result<(), Self::Error> {
-            out.extend(AddrRange::new(0, 2 * GIB).map(|range| Span { range, sees: Sees::Accesses }));
-            Ok(())
-        }
-        fn arm(&mut self, _: &[Sample]) -> Result<(), Self::Error> {
-            Ok(())
-        }
-        fn check(&mut self, samples: &mut [Sample], _: &Want<'_>) -> Result<(), Self::Error> {
-            samples.iter_mut().for_each(|s| s.seen = if self.0.contains(s.addr) { Seen::Accessed } else { Seen::Idle });
-            Ok(())
-        }
-    }
-
-    #[test]
-    #[allow(clippy::unwrap_used)]
-    fn what_is_hot_on_the_lower_node_is_made_room_for_on_top_of_the_kernels_reserve() {
-        let node = |id, tier| Node { reserved: GIB / 100, ..Node::new(NodeId(id), tier, GIB) };
-        let hierarchy = Hierarchy { nodes: vec![Node { cpus: true, ..node(0, 4) }, node(1, 22)] };
-        let halves = [0, 1].map(|n| (NodeId(n), AddrRange::from_len(u64::from(n) * GIB, GIB).into_iter().collect()));
-        let plan = Tiering { filter_young: Some(false), ..Tiering::default() };
-        let mut plan = plan.plan(&hierarchy, &Space::Physical(halves.into())).unwrap();
-        let goals = |plan: &Plan| [0, 1].map(|i| plan.schemes[i].quota.goals[0].target_value);
-        assert_eq!(goals(&plan), [150, 9_870], "1% is the kernel's");
-
-        let mut ops = Hot(AddrRange::from_len(GIB, GIB / 50).unwrap());
-        let mut monitor = Monitor::new(Attrs::try_from(plan.attrs.clone()).unwrap(), 1);
-        monitor.add_target(TargetSpec::new(TargetId::new(0)));
-        let mut metrics = MetricsFn(|metric| match metric {
-            Metric::NodeMemFreeBp(_) => Ok(100),
-            other => Err(MetricError::new(other, "unknown")),
-        });
-        let schemes = Schemes::new(&monitor.view(), &Plain, plan.schemes.clone()).unwrap();
-        let (mut now, mut aggregations) = (Instant::ZERO, 0);
-        while aggregations < 40 {
-            let Next::At(due) = monitor.begin(now, &mut ops).unwrap() else { panic!() };
-            now = due;
-            if let damon_core::Window::Aggregated(_) = monitor.end(now, &mut ops).unwrap() {
-                aggregations += 1;
-                let _ = plan.steer(&monitor.view(), &schemes, &mut metrics);
-            }
-        }
-        let [free, used] = goals(&plan);
-        // 2% of a node is hot on the lower one.
-        assert!((330..=380).contains(&free) && used == 9_870, "{free}");
     }
 }

@@ -65,6 +65,21 @@ fn of_two_nodes_the_upper_demotes_and_the_lower_promotes() {
 }
 
 #[test]
+fn goals_are_on_top_of_what_the_kernel_keeps_free() {
+    let mut hierarchy = two_nodes();
+    hierarchy.nodes[0].reserved = 64 * GIB / 100;
+    let plan = planned(&hierarchy);
+    let goals: Vec<u64> = plan.schemes.iter().map(|s| s.quota.goals[0].target_value).collect();
+    // 1%, and rounded up: where less is free the kernel reclaims.
+    assert_eq!(goals, [150, 9_870]);
+    let text = plan.to_string();
+    assert!(
+        text.contains("until 1.50% of node 0 is free") && text.contains("until 98.70% of node 0 is used"),
+        "{text}"
+    );
+}
+
+#[test]
 fn of_two_sockets_each_uses_its_own_expander() {
     assert_eq!(moves(&two_sockets()), [(Demote, 0, 2), (Demote, 1, 3), (Promote, 2, 0), (Promote, 3, 1)]);
 }
@@ -128,7 +143,7 @@ fn in_physical_memory_the_addresses_tell_the_node() {
 }
 
 /// Migrates, but tells nothing of pages.
-pub(super) struct Plain;
+struct Plain;
 
 impl ApplyOps for Plain {
     type Error = core::convert::Infallible;
