@@ -7,7 +7,7 @@
 //! sudo watch --cgroup /system.slice/db.service --scheme pageout.json --dry-run
 //! ```
 //!
-//! Needs root, and a kernel with page_idle; `--coarse` and `--demo` do without. On no terminal it prints a line a second.
+//! Needs root, and a kernel with page_idle; without it one process is watched coarsely, and `--demo` as well as ever. On no terminal it prints a line a second.
 
 use std::error::Error;
 use std::fs::File;
@@ -34,7 +34,8 @@ struct Arguments {
     /// For so long, such as 10s; until it is quit if none is given.
     #[arg(long)]
     duration: Option<Micros>,
-    /// Watches one process by what of each mapping was referenced (clear_refs): coarse, slows it down, needs no page_idle.
+    /// Watches one process by what of each mapping was referenced (clear_refs): coarse, slows it down, needs no page_idle. Done by itself
+    /// where there is no page_idle and no scheme is given.
     #[arg(long)]
     coarse: bool,
     /// Has the schemes of a configuration in damo's format carried out.
@@ -67,12 +68,14 @@ fn main() -> ExitCode {
 fn run(args: &Arguments) -> Result<(), Box<dyn Error>> {
     let stop = Stop::new(args.duration.map(Micros::duration))?;
     let no_screen = no_screen(args.plain);
-    let (context, opened) = open(args, no_screen.is_none())?;
-    let mut info = opened.capabilities.clone();
+    let (context, opened, instead) = open(args, no_screen.is_none())?;
+    let mut info = instead.as_ref().map_or(String::new(), |why| format!("{why}\n{}\n", watch::COARSELY));
+    info += &opened.capabilities;
     if opened.command.is_some() && no_screen.is_none() && args.output.is_none() {
         info += "\nwhat the command prints is lost: --output FILE keeps it";
     }
-    let state = State::new(args.subject.to_string(), info, wants_colour());
+    let mut state = State::new(args.subject.to_string(), info, wants_colour());
+    state.said = instead.map(|_| "watched coarsely, by whole mappings: press i for why".into());
     if let Some(why) = no_screen {
         eprintln!("{}", state.info);
         eprintln!("watch: a line a second instead of a picture: {why}");
@@ -81,21 +84,37 @@ fn run(args: &Arguments) -> Result<(), Box<dyn Error>> {
     Live::start(context, opened, state)?.screen(&stop, expects_unicode())
 }
 
-type Watched = (Context<Box<DynOps>>, Opened);
+/// What is watched, and why not page by page if it was to be.
+type Watched = (Context<Box<DynOps>>, Opened, Option<String>);
 
 fn open(args: &Arguments, screen: bool) -> Result<Watched, Box<dyn Error>> {
     let schemes = args.scheme.as_deref().map(schemes::read).transpose()?;
-    let output = match &args.output {
-        Some(path) => Output::File(File::create(path).map_err(|e| format!("{}: {e}", path.display()))?),
-        None if screen => Output::Nowhere,
-        None => Output::Shared,
+    let output = || -> Result<_, Box<dyn Error>> {
+        Ok(match &args.output {
+            Some(path) => Output::File(File::create(path).map_err(|e| format!("{}: {e}", path.display()))?),
+            None if screen => Output::Nowhere,
+            None => Output::Shared,
+        })
     };
-    let how = How { coarse: args.coarse.then_some(ClearRefs::LEAST), output, ..How::default() };
-    let opened = args.subject.open_as(how);
-    let (ops, mut opened) =
-        opened.map_err(|e| if args.coarse { e } else { format!("{e}\n{}", watch::OTHERWISE).into() })?;
+    let open = |coarse: bool| {
+        let how = How { coarse: coarse.then_some(ClearRefs::LEAST), output: output()?, ..How::default() };
+        args.subject.open_as(how)
+    };
+    let (mut coarse, mut instead) = (args.coarse, None);
+    let mut opened = open(coarse);
+    if let Err(why) = &opened {
+        if !coarse && args.scheme.is_none() && args.subject.is_one_process() {
+            (coarse, instead) = (true, Some(why.to_string()));
+            opened = open(true);
+        }
+    }
+    let (ops, mut opened) = opened.map_err(|e| match &instead {
+        Some(why) => format!("{why}\nnor can it be watched coarsely: {e}").into(),
+        None if args.coarse => e,
+        None => format!("{e}\n{}", watch::OTHERWISE).into(),
+    })?;
     let monitoring = args.monitoring.clone();
-    let monitoring = if args.coarse { monitoring.no_shorter_than(COARSE) } else { monitoring.no_longer_than(LONGEST) };
+    let monitoring = if coarse { monitoring.no_shorter_than(COARSE) } else { monitoring.no_longer_than(LONGEST) };
     let mut context = monitoring.context(&mut opened, ops)?;
     if let Some(mut schemes) = schemes {
         schemes.iter_mut().for_each(|scheme| scheme.dry_run |= args.dry_run);
@@ -103,7 +122,7 @@ fn open(args: &Arguments, screen: bool) -> Result<Watched, Box<dyn Error>> {
         opened.act(&mut context)?;
         context.set_schemes(schemes)?;
     }
-    Ok((context, opened))
+    Ok((context, opened, instead))
 }
 
 /// Why there is no picture, if there is none.

@@ -76,6 +76,11 @@ impl Subject {
         self.paddr || self.node.is_some()
     }
 
+    /// Is it one process, or a command?
+    pub fn is_one_process(&self) -> bool {
+        self.pid.is_some() || !self.command.is_empty()
+    }
+
     /// Starts the command if it is one, and opens the backend: it, and what is known beside it. Whoever acts on it later leaves
     /// alone what `rails` say.
     ///

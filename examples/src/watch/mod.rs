@@ -30,6 +30,9 @@ pub use live::Live;
 pub use look::Look;
 pub use state::{Event, State, Wish};
 
+/// What is done where a process may not be watched page by page.
+pub const COARSELY: &str = "watched coarsely instead: by whole mappings, which slows it down";
+
 /// What can be done where a process may not be watched page by page.
 pub const OTHERWISE: &str = "without page_idle: --coarse watches a process of one's own, by whole mappings once a second; --demo a \
     built-in program";
