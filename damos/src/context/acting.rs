@@ -1,6 +1,7 @@
 //! The acting half of a context: schemes, who carries them out, and who measures for their goals.
 
 use core::fmt;
+use core::time::Duration;
 
 use damon_core::{ApplyOps, DynError, Erased, Instant, Metrics, Monitor};
 
@@ -74,10 +75,10 @@ impl Acting {
         self.schemes.activate(now, &mut *self.metrics)
     }
 
-    /// Applies what is due, and says on how many regions that failed.
-    pub(super) fn apply(&mut self, now: Instant, aggregated: bool, monitor: &mut Monitor) -> u64 {
+    /// Applies what is due, and says on how many regions that failed, and how long it took to act.
+    pub(super) fn apply(&mut self, now: Instant, aggregated: bool, monitor: &mut Monitor) -> (u64, Duration) {
         if self.schemes.schemes().len() == 0 {
-            return 0;
+            return (0, Duration::ZERO);
         }
         let Self { schemes, actor, metrics, observer, last_error } = self;
         let mut observe = |tried: &Tried| {
@@ -89,6 +90,6 @@ impl Acting {
         if outcome.error.is_some() {
             *last_error = outcome.error;
         }
-        outcome.nr_failed
+        (outcome.nr_failed, outcome.took)
     }
 }

@@ -38,8 +38,8 @@ pub struct Health {
     pub failed_actions: u64,
     /// CPU time that stepping has used.
     pub cpu: Duration,
-    /// The same over the period measured last (an update interval, but whole aggregations), as thousandths of one
-    /// CPU and with what the budget counts for faults.
+    /// What monitoring used of it over the period measured last (an update interval, but whole aggregations), as thousandths of
+    /// one CPU and with what the budget counts for faults: without what it took to act, which is the schemes' quotas' matter.
     pub cpu_permille: u32,
     /// The shortest sampling interval as thousandths of what the attributes say: 1,000 unless the budget stretches
     /// it.
@@ -98,6 +98,8 @@ pub(super) struct Meter {
     cpu_seen: Option<Duration>,
     since: Option<Instant>,
     usage: Usage,
+    /// What acting took in the last step, which its CPU time has in it.
+    excused: Duration,
 }
 
 impl Meter {
@@ -105,8 +107,14 @@ impl Meter {
     pub(super) fn charge(&mut self, cpu_used: Duration) -> Duration {
         let used = self.cpu_seen.and_then(|seen| cpu_used.checked_sub(seen)).unwrap_or_default();
         self.cpu_seen = Some(cpu_used);
-        self.usage.cpu_ns = self.usage.cpu_ns.saturating_add(nanos(used));
+        let monitoring = used.saturating_sub(core::mem::take(&mut self.excused));
+        self.usage.cpu_ns = self.usage.cpu_ns.saturating_add(nanos(monitoring));
         used
+    }
+
+    /// So much of what is charged next was not for monitoring.
+    pub(super) fn excuse(&mut self, took: Duration) {
+        self.excused += took;
     }
 
     /// Somebody else steps from now on.
@@ -161,6 +169,21 @@ mod tests {
         let mut meter = Meter::default();
         let charged: Vec<_> = [700, 703, 705, 1, 2].map(|ms| meter.charge(ms * MS)).into();
         assert_eq!(charged, [Duration::ZERO, 3 * MS, 2 * MS, Duration::ZERO, MS]);
+    }
+
+    #[test]
+    fn what_acting_took_is_no_cost_of_monitoring() {
+        let mut meter = Meter::default();
+        meter.begin(Instant::ZERO);
+        meter.charge(Duration::ZERO);
+        meter.excuse(50 * MS);
+        assert_eq!(meter.charge(53 * MS), 53 * MS, "it is CPU time all the same");
+        // It may have slept as well.
+        meter.excuse(50 * MS);
+        meter.charge(60 * MS);
+        meter.charge(61 * MS);
+        let usage = meter.period(Instant::ZERO + 400 * MS, 200 * MS).unwrap();
+        assert_eq!((usage.cpu_ns, usage.permille()), (4_000_000, 10));
     }
 
     #[test]

@@ -180,7 +180,9 @@ impl<O: Ops> Context<O> {
     }
 
     fn act(&mut self, now: Instant, aggregated: bool) {
-        self.health.failed_actions += self.acting.apply(now, aggregated, &mut self.monitor);
+        let (failed, took) = self.acting.apply(now, aggregated, &mut self.monitor);
+        self.health.failed_actions += failed;
+        self.meter.excuse(took);
     }
 
     fn count(&mut self, window: &Stats) {

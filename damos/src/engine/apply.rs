@@ -325,6 +325,7 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
             self.actor.apply(target, range, &s.scheme.request(verdict == Verdict::Allowed))
         };
         s.quota.charge(target, range.size(), size, took, &s.scheme.quota);
+        self.outcome.took += took;
         // What was moved is not to be moved again: there is no need to go on where this stopped.
         if self.in_line && !s.is_placed() && s.quota.is_full_for(target, &s.scheme.quota, granule) {
             s.quota.stop_at(target, Some(range.end()));

@@ -63,13 +63,15 @@ pub struct Outcome<E> {
     pub applied: usize,
     /// Regions on which an action failed; the others were gone on with.
     pub nr_failed: u64,
+    /// How long the actions took, as who acts says.
+    pub took: Duration,
     /// The first error.
     pub error: Option<E>,
 }
 
 impl<E> Default for Outcome<E> {
     fn default() -> Self {
-        Self { applied: 0, nr_failed: 0, error: None }
+        Self { applied: 0, nr_failed: 0, took: Duration::ZERO, error: None }
     }
 }
 
