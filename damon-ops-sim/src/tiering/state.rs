@@ -231,7 +231,6 @@ impl State {
         let (process, frame, per_op) = (b.process, b.frame, b.per_op);
         self.processes[usize::from(process)].by_node[usize::from(node)] -= per_op * pages;
         self.nodes[usize::from(node)].give(frame);
-        self.lru.take(block);
         self.touch(block);
     }
 

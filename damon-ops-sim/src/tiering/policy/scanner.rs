@@ -86,7 +86,57 @@ fn periods(bytes: u64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use damon_core::Instant;
+
+    use super::super::super::{Costs, Host, Spec};
     use super::*;
+
+    /// So many MiB of a program of 6 GiB, which begins with 4 GiB in DRAM, are armed after so many periods of 100 ms.
+    fn armed(periods: u32) -> f64 {
+        let spec: Spec = serde_json::from_str(
+            r#"{"name": "s", "about": "", "block_mib": 4, "seconds": 100, "measure_from_s": 0, "cpus": 8,
+            "nodes": [{"id": 0, "gib": 4.2, "kind": "dram"}, {"id": 1, "gib": 4, "kind": "cxl"}],
+            "processes": [{"name": "db", "threads": 8, "cpu_ns": 500, "memory": [{"gib": 6, "pattern": {"kind": "idle"}}]}]}"#,
+        )
+        .unwrap();
+        let costs = Costs { walk_ns: 0.0, ..Costs::default() };
+        let host = Host::new(&spec, costs, 0).unwrap();
+        let mut scanner = Scanner::default();
+        for period in 0..=periods {
+            host.advance(Instant::ZERO + Duration::from_secs(1) + Duration::from_millis(100) * period);
+            scanner.scan(&mut host.lock());
+        }
+        let state = host.lock();
+        state.armed.len() as f64 * 4.0
+    }
+
+    #[test]
+    fn a_period_passes_256_mib_with_something_to_arm_and_2_gib_without() {
+        // Two pass what is in DRAM but for its end, one that; from then on it is a window each.
+        let (two, four, six) = (armed(1), armed(3), armed(5));
+        assert!(two == 0.0 && four <= 256.0 && six - four == 512.0, "{two} {four} {six}");
+    }
+
+    #[test]
+    fn a_thread_runs_32_times_as_long_as_it_scanned() {
+        let spec: Spec = serde_json::from_str(
+            r#"{"name": "s", "about": "", "block_mib": 4, "seconds": 100, "measure_from_s": 0, "cpus": 8,
+            "nodes": [{"id": 0, "gib": 33, "kind": "dram"}, {"id": 1, "gib": 1, "kind": "cxl"}],
+            "processes": [{"name": "db", "threads": 1, "cpu_ns": 500, "memory": [{"gib": 32, "pattern": {"kind": "idle"}}]}]}"#,
+        )
+        .unwrap();
+        let host = Host::new(&spec, Costs::default(), 0).unwrap();
+        let mut scanner = Scanner::default();
+        for tick in 0..600 {
+            host.advance(Instant::ZERO + Duration::from_millis(100) * tick);
+            scanner.scan(&mut host.lock());
+        }
+        // For 59 s; the last time may not be over yet.
+        let spent = host.bill().arming_s;
+        assert!((1.5..59.0 / 32.0 + 0.1).contains(&spent), "{spent}");
+    }
 
     #[test]
     fn periods_get_shorter_with_memory_and_those_of_much_memory_are_the_shortest_for_ever() {

@@ -3,7 +3,7 @@
 use super::super::bill::Payer;
 use super::super::lru::List;
 use super::super::state::State;
-use super::super::{Costs, Host, PAGE, Spec, all_dram, run};
+use super::super::{Costs, Exchange, Host, PAGE, PatternSpec, Spec, all_dram, run};
 use super::*;
 
 /// 1 GiB of DRAM and as much CXL memory; a program of 1.6 GiB whose hot tenth moves, behind memory that nobody uses.
@@ -48,10 +48,20 @@ fn is_consistent(state: &State) {
     assert_eq!(held, present);
 }
 
+/// The same, but what is hot is what was written last, and memory is exchanged.
+fn written() -> Spec {
+    let mut spec = spec();
+    spec.processes[1].memory[0].pattern = PatternSpec::Latest { theta: 0.99, item_bytes: 1_000, mib_per_s: 40.0 };
+    spec.exchange = Some(Exchange { gib: 0.2, every_s: 5.0 });
+    spec
+}
+
 #[test]
 fn whatever_a_policy_does_no_page_is_lost_and_no_node_holds_more_than_it_has() {
-    for mut policy in policies() {
-        let host = Host::new(&spec(), Costs::default(), 3).unwrap();
+    for (mut policy, spec) in
+        policies().into_iter().map(|p| (p, spec())).chain(policies().into_iter().map(|p| (p, written())))
+    {
+        let host = Host::new(&spec, Costs::default(), 3).unwrap();
         let mut now = Instant::ZERO;
         while now < Instant::ZERO + Duration::from_secs(60) {
             host.advance(now);
@@ -59,6 +69,30 @@ fn whatever_a_policy_does_no_page_is_lost_and_no_node_holds_more_than_it_has() {
             is_consistent(&host.lock());
         }
     }
+}
+
+#[test]
+fn what_is_written_is_new_memory_where_there_is_room_and_nobody_migrated_it() {
+    let mut spec = written();
+    spec.exchange = None;
+    let host = Host::new(&spec, Costs::default(), 0).unwrap();
+    host.advance(Instant::ZERO + Duration::from_secs(1));
+    let bill = {
+        let mut state = host.lock();
+        // What will be written is in CXL memory, and so is some of what nobody uses: there is room in DRAM.
+        let first = state.processes[1].first;
+        assert!((0..40).chain(first..first + 40).all(|b| state.migrate(b, 1, 0, Payer::Kernel)));
+        state.bill
+    };
+    // 10 blocks of 4 MiB a second.
+    host.advance(Instant::ZERO + Duration::from_secs(4));
+    let state = host.lock();
+    let first = state.processes[1].first;
+    let on_dram =
+        |from: u32, to: u32| (from..to).filter(|b| state.blocks[(first + b) as usize].node == Some(0)).count();
+    assert_eq!((on_dram(0, 40), state.bill.since(&bill).demoted, state.bill.since(&bill).promoted), (40, 0, 0));
+    assert!((40..204).all(|b| state.blocks[(first + b) as usize].node.is_some()) && on_dram(40, 204) < 164);
+    is_consistent(&state);
 }
 
 #[test]
