@@ -97,6 +97,10 @@ fn a_heat_map_cuts_the_gap_out_and_names_what_is_mapped() {
         let drawn = std::fs::read_to_string(&picture).unwrap();
         assert!(words.iter().all(|word| drawn.contains(word)), "{words:?}: {drawn}");
     }
+    let cells = text(&["heatmap", "--raw", "--ranges", "1"], &path);
+    assert_eq!(cells.lines().next(), Some("# start_ns end_ns start end rate_bp"));
+    assert!(cells.lines().nth(1).unwrap().ends_with(" 10000") && cells.lines().last().unwrap().ends_with(" 10000"));
+    assert_eq!(text(&["heatmap", "--json", "--ranges", "1"], &path).lines().count(), cells.lines().count() - 1);
     assert!(text(&["heatmap", "--ranges", "1"], &path).contains("fewer accesses that are left out: 1;"));
 }
 

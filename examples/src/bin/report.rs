@@ -26,7 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Report {
-    /// Access rates over time and addresses, in the terminal or as a picture.
+    /// Access rates over time and addresses, in the terminal, as a picture, or cell by cell.
     Heatmap {
         /// A file for the picture: .svg or .png.
         #[arg(long, short)]
@@ -128,7 +128,7 @@ fn main() -> ExitCode {
 fn report(report: Report, out: &mut dyn Write) -> Result<(), ReportError> {
     match report {
         Report::Heatmap { output, ranges, of } => {
-            heat::report(&of.source(), &heat::Options { picture: output, ranges }, out)
+            heat::report(&of.source(), &heat::Options { picture: output, ranges, style: of.style() }, out)
         }
         Report::Access { order, most, all, of } => {
             let options = access::Options { order, most, all, style: of.style() };

@@ -7,9 +7,10 @@ use std::time::Duration;
 use damon_core::AddrRange;
 use damos::record::figures::{Axis, Contiguous, HeatGrid, HeatUnit};
 use damos::record::{Item, Mapping};
+use serde::Serialize;
 
 use super::mapped::names;
-use super::{ReportError, Source, is_svg};
+use super::{ReportError, Source, Style, is_svg, json_line};
 use crate::heatmap::{self, Cell, HeatMap, Terminal};
 
 /// What is wanted.
@@ -19,8 +20,24 @@ pub struct Options {
     pub picture: Option<PathBuf>,
     /// So many ranges of addresses at most, those with the most accesses.
     pub ranges: usize,
+    /// How text is written: drawn, or cell by cell.
+    pub style: Style,
 }
 
+#[derive(Serialize)]
+struct CellLine {
+    start_ns: u64,
+    end_ns: u64,
+    start: u64,
+    end: u64,
+    rate: f64,
+    /// Most of it: reads are invisible there, and no write was found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unseen: bool,
+}
+
+/// A cell of which so much is unseen, is.
+const UNSEEN: f32 = 0.5;
 /// Steps of a picture in each direction; more than its pixels would show nothing.
 const PICTURE: (usize, usize) = (500, 300);
 
@@ -53,6 +70,9 @@ pub fn report(source: &Source, options: &Options, out: &mut dyn Write) -> Result
         }
         Ok(())
     })?;
+    if options.picture.is_none() && options.style != Style::Units {
+        return cells(&grids, options.style, out);
+    }
     let map = map(&shown, &grids, &mappings);
     let hidden = series.ranges().len() - shown.len();
     let title = source.title(series.snapshots);
@@ -63,6 +83,27 @@ pub fn report(source: &Source, options: &Options, out: &mut dyn Write) -> Result
     }
     if hidden > 0 {
         writeln!(out, "ranges with fewer accesses that are left out: {hidden}; show more with --ranges")?;
+    }
+    Ok(())
+}
+
+/// A line for each cell of which something is known.
+fn cells(grids: &[HeatGrid], style: Style, out: &mut dyn Write) -> Result<(), ReportError> {
+    if style == Style::Raw {
+        writeln!(out, "# start_ns end_ns start end rate_bp")?;
+    }
+    for grid in grids {
+        let (time, addresses) = (grid.time(), grid.addresses());
+        for (t, a) in (0..time.steps).flat_map(|t| (0..addresses.steps).map(move |a| (t, a))) {
+            let Some(rate) = grid.heat(t, a) else { continue };
+            let (start_ns, end_ns, start, end) = (time.at(t), time.at(t + 1), addresses.at(a), addresses.at(a + 1));
+            let line = CellLine { start_ns, end_ns, start, end, rate, unseen: grid.unseen(t, a) >= UNSEEN };
+            match style {
+                Style::Json => json_line(out, &line)?,
+                _ if line.unseen => writeln!(out, "{start_ns} {end_ns} {start} {end} unseen")?,
+                _ => writeln!(out, "{start_ns} {end_ns} {start} {end} {:.0}", rate * 1e4)?,
+            }
+        }
     }
     Ok(())
 }
@@ -96,7 +137,7 @@ fn map(ranges: &[Contiguous], grids: &[HeatGrid], mappings: &[Mapping]) -> HeatM
             let axis = grid.addresses();
             (0..axis.steps).filter_map(move |a| {
                 let cell = Cell::Rate(grid.heat(t, a)? as f32);
-                let cell = if grid.unseen(t, a) < 0.5 { cell } else { Cell::Unseen };
+                let cell = if grid.unseen(t, a) < UNSEEN { cell } else { Cell::Unseen };
                 Some((AddrRange::new(axis.at(a), axis.at(a + 1))?, cell))
             })
         });
