@@ -341,6 +341,15 @@ impl<A: ApplyOps + ?Sized> Pass<'_, A> {
                 if size > 0 && s.scheme.thrash_guard.is_some() {
                     s.guard.acted(target, range, self.now);
                 }
+                let migrates = matches!(s.scheme.action, Action::MigrateHot | Action::MigrateCold);
+                if migrates
+                    && filter_passed == 0
+                    && error.is_none()
+                    && !s.is_placed()
+                    && s.quota.is_set(&s.scheme.quota)
+                {
+                    s.guard.was_empty(target, range, self.now);
+                }
                 if size > 0 && s.scheme.verify {
                     self.to_verify.push((index, target, range, verdict == Verdict::Allowed));
                 }

@@ -1,4 +1,5 @@
-//! Remembers what a scheme acted on: what came back soon after is left alone, each time for twice as long.
+//! Remembers what a scheme acted on: what came back soon after is left alone, each time for twice as long. And where it found
+//! nothing to migrate, which would take the turn of what is there.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -7,6 +8,9 @@ use damon_core::{AddrRange, Editor, Instant, Monitor, TargetId};
 
 use super::{Running, filter};
 use crate::scheme::pattern::Bounds;
+
+/// For so long nobody looks again where there was nothing to migrate.
+const EMPTY: Duration = Duration::from_secs(10);
 
 /// Marks on memory, apart from each other, by target and first address.
 #[derive(Debug, Default)]
@@ -64,6 +68,11 @@ impl Guard {
         self.mark(target, range, Mark { end: range.end(), acted: now, rest, until: None });
     }
 
+    /// Nothing was found in the range: frames whose pages have moved are as hot as they were when they were seen last.
+    pub(super) fn was_empty(&mut self, target: TargetId, range: AddrRange, now: Instant) {
+        self.mark(target, range, Mark { end: range.end(), acted: now, rest: EMPTY, until: Some(now + EMPTY) });
+    }
+
     /// The range is not as the action expected it to be. Gives how much of it was acted on not long ago.
     fn came_back(&mut self, target: TargetId, range: AddrRange, now: Instant, soon: Duration) -> u64 {
         let back: Vec<_> = self.within(target, range).filter(|(_, m)| m.until.is_none() && now > m.acted).collect();
@@ -86,8 +95,8 @@ impl Guard {
 impl Running {
     /// Looks whether memory that was acted on is accessed in another way than the action expected.
     pub(super) fn look_back(&mut self, now: Instant, bounds: &Bounds, targets: &[TargetId], monitor: &mut Monitor) {
+        self.guard.forget(now, self.scheme.thrash_guard.unwrap_or(EMPTY));
         let Some(soon) = self.scheme.thrash_guard else { return };
-        self.guard.forget(now, soon);
         if self.guard.marks.is_empty() {
             return;
         }
@@ -101,7 +110,7 @@ impl Running {
 
     /// Is region `i` left alone because it came back? It is cut where that ends.
     pub(super) fn spares(&self, target: TargetId, i: usize, now: Instant, editor: &mut Editor<'_>) -> bool {
-        if self.scheme.thrash_guard.is_none() || self.guard.marks.is_empty() {
+        if self.guard.marks.is_empty() {
             return false;
         }
         let Some(range) = editor.regions().get(i).map(|r| r.range()) else { return false };

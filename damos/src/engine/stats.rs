@@ -30,7 +30,7 @@ pub struct Stats {
     pub sz_unverified: u64,
     /// Addresses that did not stay as the action expected: see [`thrash_guard`](crate::scheme::Scheme::thrash_guard).
     pub sz_came_back: u64,
-    /// Addresses left alone because of that.
+    /// Addresses left alone because of that, or because nothing to migrate was found there not long ago.
     pub sz_spared: u64,
     /// Readings of goals that failed.
     pub goal_errors: u64,

@@ -123,3 +123,39 @@ fn who_commits_more_often_than_a_scheme_is_applied_does_not_put_it_off() {
     }
     assert!(nodes.on_1.len() <= 2_000 - 3 * 100, "once a second: {} are left", nodes.on_1.len());
 }
+
+/// Frames, of which these have a page that can be moved elsewhere.
+struct Frames(BTreeSet<u64>);
+
+impl ApplyOps for Frames {
+    type Error = Infallible;
+    fn supports(&self, _: Option<TargetId>, _: &Request<'_>) -> Result<(), Unsupported> {
+        Ok(())
+    }
+    fn apply(&mut self, _: TargetId, range: AddrRange, _: &Request<'_>) -> Applied<Infallible> {
+        let pages = (range.start() / GRANULE..range.end() / GRANULE).filter(|page| self.0.remove(page)).count() as u64;
+        Applied { size: pages * GRANULE, filter_passed: pages * GRANULE, took: MS, error: None }
+    }
+}
+
+#[test]
+fn frames_that_are_empty_by_now_do_not_take_the_turn_of_those_that_are_not() {
+    let mut monitor = finished(&PICTURE);
+    let mut frames = Frames((1_000..3_000).collect());
+    let mut scheme = Scheme { filters: Vec::new(), ..promotes(100) };
+    scheme.quota.fail_charge = Some((1, 100));
+    let mut schemes = Schemes::new(&monitor.view(), &frames, vec![scheme]).expect("a valid scheme");
+    for second in 0..4 {
+        let _ = schemes.apply(Instant::ZERO + MS * 1_000 * second, true, &mut monitor, &mut frames, &mut ());
+    }
+    let moved = 2_000 - frames.0.len() as u64;
+    assert!((200..=400).contains(&moved) && frames.0.range(..1_200).next().is_none(), "{moved}");
+    let spared = schemes.stats(0).expect("it is there").sz_spared;
+    assert!(spared >= 1_000 * GRANULE, "{spared}");
+    // They are looked at again after a while: pages may have come.
+    frames.0.extend(0..1_000);
+    for second in 14..16 {
+        let _ = schemes.apply(Instant::ZERO + MS * 1_000 * second, true, &mut monitor, &mut frames, &mut ());
+    }
+    assert!(frames.0.range(..1_000).count() <= 900, "{}", frames.0.range(..1_000).count());
+}
