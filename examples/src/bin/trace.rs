@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use damon_core::{Attrs, AttrsSpec};
 use damon_ops_sim::trace::{self, BinaryWriter, CsvWriter, Event, Feed, Footprint, Replay, Reports};
+use examples::ending::ended;
 
 /// Reads valgrind lackey's text, CSV and the compact binary form; `-` is standard input or output.
 #[derive(Parser)]
@@ -66,13 +67,7 @@ fn main() -> ExitCode {
         Args::Convert { from, to, form } => convert(&from, &to, form),
         Args::Compare(how) => compare(&how),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("trace: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended("trace", done)
 }
 
 /// The events of the trace at `path`.
@@ -140,15 +135,17 @@ fn compare(how: &Compare) -> Result<(), Box<dyn Error>> {
         (format!("checks and 1 in {}", how.every), checks(true, thinned)),
         ("nothing".to_owned(), checks(false, Reports::None)),
     ];
-    println!("| told of | error | precision | recall | captured | reports/window | checks/window |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let out = &mut io::stdout().lock();
+    writeln!(out, "| told of | error | precision | recall | captured | reports/window | checks/window |")?;
+    writeln!(out, "|---|---:|---:|---:|---:|---:|---:|")?;
     let mut aggregations = 0;
     for (name, feed) in feeds {
         let replay =
             Replay { feed, ticks_per_window: how.window, warmup: how.warmup, ..Replay::new(attrs.clone(), how.seed) };
         let found = replay.run(&footprint, read(&how.trace)?)?;
         let per_window = |n: u64| n as f64 / found.windows.max(1) as f64;
-        println!(
+        writeln!(
+            out,
             "| {name} | {:.3} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} |",
             found.score.mae,
             found.score.precision,
@@ -156,12 +153,13 @@ fn compare(how: &Compare) -> Result<(), Box<dyn Error>> {
             found.captured,
             per_window(found.reports),
             per_window(found.checks),
-        );
+        )?;
         aggregations = found.aggregations;
     }
-    println!(
+    writeln!(
+        out,
         "trace: {events} events of {instructions} instructions, {} pages, {aggregations} aggregations scored",
         footprint.pages().len()
-    );
+    )?;
     Ok(())
 }
