@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use damon_core::Sees;
 use damos::config::document::Intervals;
 use damos::record::{BinaryWriter, Mapping, Region, SchemeStats, Series, Snapshot};
 
@@ -58,6 +59,31 @@ snapshot of 0.300 s to 0.400 s; 9 MiB in 3 regions; at least 850 MiB accessed a 
     assert!(text(&["access", "--order", "address", "--raw", "--most", "1"], &path).starts_with(raw));
     let json = text(&["access", "--json", "--all"], &path);
     assert_eq!((json.lines().count(), json.matches("\"mapped\":\"heap.so\"").count()), (4, 8));
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_called_cold() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unseen.damonrec");
+    let mut writer = BinaryWriter::new(std::fs::File::create(&path).unwrap()).unwrap();
+    let series = writer.series(&Series { intervals: Some(Intervals::default()), ..Series::default() }).unwrap();
+    let region = |start: u64, sees, nr_accesses| Region {
+        sees: Some(sees),
+        nr_accesses,
+        ..Region::new(start << 20, (start + 1) << 20)
+    };
+    let regions = vec![region(0, Sees::Writes, 0), region(1, Sees::Writes, 20), region(2, Sees::ReadsAndWrites, 0)];
+    writer.snapshot(series, &Snapshot { end_ns: 100_000_000, regions, ..Snapshot::default() }).unwrap();
+    let access = text(&["access", "--order", "address"], &path);
+    let part: Vec<_> = access.lines().skip(1).take(3).map(|line| line.split_whitespace().nth(3).unwrap()).collect();
+    assert_eq!(part, ["unseen", "100.0%", "0.0%"], "{access}");
+    assert!(access.contains("not cold, unknown"));
+    assert_eq!(text(&["access", "--raw", "--order", "address"], &path).matches("unseen unseen").count(), 1);
+    assert_eq!(text(&["access", "--json"], &path).matches("\"unseen\":true").count(), 1);
+    assert!(
+        text(&["idle"], &path).contains("idle time of 2 MiB") && text(&["idle"], &path).contains("left out: 1 MiB")
+    );
+    let map = text(&["heatmap"], &path);
+    assert!(map.contains("0 B|///////") && map.contains("|@@@@@"), "{map}");
 }
 
 #[test]

@@ -166,7 +166,11 @@ fn units(p: &Picture, regions: usize, timing: &Timing, out: &mut dyn Write) -> R
 fn raw(p: &Picture, out: &mut dyn Write) -> Result<(), ReportError> {
     writeln!(out, "# start bytes rate_bp hz age_us")?;
     for r in &p.regions {
-        writeln!(out, "{} {} {:.0} {:.6} {:.0}", r.start, r.bytes, r.rate * 1e4, r.hz, r.age_us)?;
+        if r.unseen {
+            writeln!(out, "{} {} unseen unseen {:.0}", r.start, r.bytes, r.age_us)?;
+        } else {
+            writeln!(out, "{} {} {:.0} {:.6} {:.0}", r.start, r.bytes, r.rate * 1e4, r.hz, r.age_us)?;
+        }
     }
     writeln!(out, "# {} ns to {} ns, {} bytes, {:.0} bytes/s", p.start_ns, p.end_ns, p.bytes, p.bandwidth_bytes_per_s)?;
     Ok(())
