@@ -59,7 +59,7 @@ impl Running {
     }
 
     /// Looks where the memory lies that the scheme is about: the most deserving first, until there is as much as its quota's
-    /// size. Its goals may allow less, but it is to be known how much they keep waiting.
+    /// size, of each target where that is divided. Its goals may allow less, but it is to be known how much they keep waiting.
     pub(super) fn locate<A: ApplyOps + ?Sized>(
         &mut self,
         now: Instant,
@@ -81,11 +81,15 @@ impl Running {
         fits.sort_unstable_by_key(|&(score, ..)| priority::MAX_SCORE - score);
         self.places.looks += 1;
         let (lines, granule) = (lines(&self.scheme), attrs.spec().granule);
+        let divided = self.is_divided();
+        let mut found: BTreeMap<Option<TargetId>, u64> = BTreeMap::new();
         for (_, target, range) in fits {
-            if self.scheme.quota.size > 0 && self.places.eligible >= self.scheme.quota.size {
-                break;
+            let found = found.entry(divided.then_some(target)).or_default();
+            if self.scheme.quota.size > 0 && *found >= self.scheme.quota.size {
+                continue;
             }
             let there = look(actor, &lines, target, range, granule, self.places.looks);
+            *found = found.saturating_add(there);
             self.places.known.insert((target, range.start()), (range.end(), there));
             self.places.eligible = self.places.eligible.saturating_add(there);
         }

@@ -40,6 +40,11 @@ impl QuotaState {
 }
 
 impl Running {
+    /// Has each target a part of the quota of its own?
+    pub(super) fn is_divided(&self) -> bool {
+        !self.scheme.shares.is_empty() || self.scheme.primary.is_some()
+    }
+
     /// Divides what the charge window may work on by what each target has to work on.
     pub(super) fn divide(
         &mut self,
@@ -49,7 +54,7 @@ impl Running {
         monitor: &mut Monitor,
         histogram: &mut Histogram,
     ) {
-        if self.scheme.shares.is_empty() && self.scheme.primary.is_none() {
+        if !self.is_divided() {
             self.quota.portions.clear();
             return;
         }

@@ -1,6 +1,6 @@
 //! A quota that several targets share.
 
-use damon_core::{Action, AttrsSpec, Instant, Monitor, Sees, TargetId};
+use damon_core::{Action, AttrsSpec, Dest, Filter, Instant, Monitor, NodeId, PageFilter, Sees, TargetId};
 use damos::engine::Schemes;
 use damos::scheme::{AccessPattern, Freq, Quota, Scheme, TargetShare};
 
@@ -86,4 +86,26 @@ fn a_primary_target_that_wants_little_leaves_the_rest() {
     let _ = schemes.apply(Instant::ZERO, true, &mut monitor, &mut actor, &mut ());
     let of = |t: u32| actor.asked.iter().filter(|a| a.target.get() == t).map(|a| a.range.size() / GRANULE).sum::<u64>();
     assert_eq!([of(0), of(1), of(2)], [10, 20, 40]);
+}
+
+#[test]
+fn who_has_to_be_asked_for_the_node_is_asked_about_each_target() {
+    let mut monitor = three([false; 3]);
+    let mut actor = Actor::default();
+    let from = Filter { page: PageFilter::Node(NodeId(0)), matching: false, allow: false };
+    let dests = vec![Dest { node: NodeId(1), weight: 1 }];
+    let scheme = Scheme { action: Action::MigrateCold, filters: vec![from], dests, ..by_weight() };
+    let mut schemes = Schemes::new(&monitor.view(), &actor, vec![scheme]).expect("a valid scheme");
+    for second in 0..10 {
+        let _ = schemes.apply(Instant::ZERO + MS * 1_000 * second, true, &mut monitor, &mut actor, &mut ());
+    }
+    let moved = |t| actor.asked.iter().filter(move |a| a.target.get() == t && a.action == Action::MigrateCold);
+    let of = |t| moved(t).map(|a| a.range.size() / GRANULE).sum::<u64>();
+    assert!(
+        [(0, 100), (1, 200), (2, 400)].iter().all(|&(t, n)| of(t).abs_diff(n) <= 10),
+        "{} {} {}",
+        of(0),
+        of(1),
+        of(2)
+    );
 }
