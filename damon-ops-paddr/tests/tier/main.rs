@@ -3,8 +3,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
+mod beside;
 mod cases;
+mod kernel;
 mod machine;
 mod run;
 mod subject;
+mod tenants;
 mod tiering;

@@ -12,7 +12,7 @@ pub(crate) const ENOUGH: f64 = 0.95;
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What came of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     /// How soon enough of what is hot was on the fast node; `None`: it never was.
     pub(crate) reached: Option<Duration>,
@@ -28,6 +28,8 @@ pub(crate) struct Outcome {
     pub(crate) swapped: u64,
     /// CPU time of who tiers.
     pub(crate) cpu: Duration,
+    /// How much of what is hot was there at the end of each second.
+    pub(crate) shares: Vec<f64>,
 }
 
 /// The least part of each subject's part that is on the fast node.
@@ -56,16 +58,19 @@ pub(crate) fn watch(
     cpu: impl Fn() -> Duration,
 ) -> Outcome {
     let (start, moved_before, swapped_before, cpu_before) = (Instant::now(), moved(), swapped(), cpu());
-    let (mut reached, mut series) = (None, vec![(Duration::ZERO, 0)]);
+    let (mut reached, mut series, mut shares) = (None, vec![(Duration::ZERO, 0)], Vec::new());
     loop {
         std::thread::sleep(LOOK);
         let (now, there) = (start.elapsed(), least(hot));
         series.push((now, moved() - moved_before));
+        if now.as_secs() > shares.len() as u64 {
+            shares.push(there);
+        }
         reached = reached.filter(|_| there >= ENOUGH).or_else(|| (there >= ENOUGH).then_some(now));
         if now >= limit || reached.is_some_and(|at| now - at >= steady) {
             let (cpu, swapped) = (cpu().saturating_sub(cpu_before), swapped() - swapped_before);
             let (fastest, moved) = (fastest(&series), series.last().map_or(0, |last| last.1));
-            return Outcome { reached, took: now, there, moved, fastest, swapped, cpu };
+            return Outcome { reached, took: now, there, moved, fastest, swapped, cpu, shares };
         }
     }
 }
@@ -94,7 +99,9 @@ impl fmt::Display for Outcome {
             "{reached:>8} {there:>6.1}% {moved:>6} MiB {fastest:>6} MiB/s {:>6} MiB {:>6.2} s {percent:>5.1}%",
             mib(self.swapped),
             self.cpu.as_secs_f64()
-        )
+        )?;
+        write!(f, "\n  there after each second:")?;
+        self.shares.iter().try_for_each(|share| write!(f, " {:.0}%", 100.0 * share))
     }
 }
 
@@ -104,7 +111,16 @@ pub(crate) const COLUMNS: &str = "95% after   in end      moved   in one second 
 #[test]
 fn what_never_came_or_did_not_stay_does_not_pass() {
     let (zero, reached) = (Duration::ZERO, Some(Duration::from_secs(1)));
-    let of = |reached, there| Outcome { reached, took: zero, there, moved: 0, fastest: 0, swapped: 0, cpu: zero };
+    let of = |reached, there| Outcome {
+        reached,
+        there,
+        took: zero,
+        moved: 0,
+        fastest: 0,
+        swapped: 0,
+        cpu: zero,
+        shares: Vec::new(),
+    };
     assert!(of(reached, 0.95).verdict().is_ok());
     assert!(of(None, 0.94).verdict().is_err() && of(reached, 0.94).verdict().is_err());
 }

@@ -6,7 +6,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use damon_core::{AddrRange, Dest, NodeId};
 use damon_ops_vaddr::PrivateMap;
+use damon_ops_vaddr::linux::Pidfd;
+use damon_ops_vaddr::linux::act::{Run, migrate};
 
 use crate::machine::{FAST, SLOW, text, write};
 
@@ -110,6 +113,14 @@ pub(crate) struct Subject {
 impl Subject {
     /// Of `parts`, none of them hot yet.
     pub(crate) fn start(parts: &[Part]) -> Self {
+        Self::start_in(None, parts)
+    }
+
+    /// The same in `cgroup`, which comes to be.
+    pub(crate) fn start_in(cgroup: Option<&str>, parts: &[Part]) -> Self {
+        if let Some(cgroup) = cgroup {
+            std::fs::create_dir_all(format!("{CGROUPS}/{cgroup}")).unwrap();
+        }
         let layout: Vec<String> = parts.iter().map(|part| format!("{}@{}", part.mib, part.node)).collect();
         let mut process = Command::new("/proc/self/exe")
             .args(["--exact", "subject::subject", "--ignored", "--nocapture"])
@@ -125,6 +136,9 @@ impl Subject {
             subject.parts.push((start, (part.mib << 20) / PAGE));
         }
         subject.answer();
+        if let Some(cgroup) = cgroup {
+            write(format!("{CGROUPS}/{cgroup}/cgroup.procs"), subject.pid());
+        }
         for (i, part) in parts.iter().enumerate() {
             let there = subject.on(part.node, i);
             assert!(there > 0.99, "part {i} starts on node {}: {there:.3} of it", part.node);
@@ -165,6 +179,15 @@ impl Subject {
     /// How many pages lost what was in them. It reads them all.
     pub(crate) fn damaged(&mut self) -> u64 {
         self.ask("damaged")
+    }
+
+    /// Moves a part to a node, whoever else moves it.
+    pub(crate) fn place(&self, part: usize, node: u32) {
+        let (start, pages) = self.parts[part];
+        let range = AddrRange::from_len(start, pages * PAGE).unwrap();
+        let dest = Dest { node: NodeId(u16::try_from(node).unwrap()), weight: 1 };
+        let done = migrate(&Pidfd::open(self.pid()).unwrap(), &[Run { range, page: PAGE }], &[dest], true);
+        assert!(done.size > 0, "{:?}", done.error);
     }
 
     /// How much of a part is on a node, as the kernel tells (`/proc/PID/numa_maps`); what is in swap is on none.
