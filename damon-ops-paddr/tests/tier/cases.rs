@@ -17,8 +17,9 @@ pub(crate) const PARTS: [Part; 3] =
 pub(crate) const SHORT: u64 = 32 * MIB;
 /// Enough for all.
 const AMPLE: u64 = 256 * MIB;
-/// So little to swap is not for what was promoted: other programs and the kernel allocate, too.
-pub(crate) const NO_SWAP: u64 = MIB;
+/// So little to swap is not for what was promoted: other programs and the kernel allocate, too, and what is free falls by more than what
+/// was moved, since the CPUs refill their lists of free pages.
+pub(crate) const NO_SWAP: u64 = 4 * MIB;
 
 pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
