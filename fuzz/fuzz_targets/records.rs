@@ -69,6 +69,7 @@ fn figures(items: &[Item]) {
             if *of == n {
                 grid.add(&s.series, snapshot);
                 let _ = (snapshot.working_set_bytes(1), grid.range());
+                assert!((0..9).all(|i| grid.unseen(i / 3, i % 3) >= 0.0));
                 if let Some(timing) = Timing::of(&s.series, snapshot) {
                     let _ = (snapshot.bandwidth(&timing), idle_time_us(snapshot, &timing, &[0.0, 50.0, 100.0]));
                 }

@@ -100,15 +100,16 @@ impl HeatGrid {
 
     /// The heat of a step of time and of addresses; `None` where nothing is known.
     pub fn heat(&self, time: usize, address: usize) -> Option<f64> {
-        let at =
-            time.checked_mul(self.addresses.steps)?.checked_add(address).filter(|_| address < self.addresses.steps)?;
-        self.cells.get(at).copied().flatten()
+        self.cells.get(self.at(time, address)?).copied().flatten()
     }
 
     /// Which part of a cell, 0 to 1, is [unseen](Region::is_unseen): it counts as not accessed there, as damo has it.
     pub fn unseen(&self, time: usize, address: usize) -> f32 {
-        let at = time * self.addresses.steps + address;
-        self.unseen.get(at).copied().filter(|_| address < self.addresses.steps).unwrap_or(0.0)
+        self.at(time, address).and_then(|at| self.unseen.get(at).copied()).unwrap_or(0.0)
+    }
+
+    fn at(&self, time: usize, address: usize) -> Option<usize> {
+        time.checked_mul(self.addresses.steps)?.checked_add(address).filter(|_| address < self.addresses.steps)
     }
 
     /// The lowest and the highest.
