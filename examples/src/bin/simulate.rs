@@ -73,9 +73,9 @@ struct Tiering {
     /// Prints a JSON object for each run, with its series over time, instead of tables.
     #[arg(long)]
     json: bool,
-    /// Also with other costs, one at a time: a table of gains for each machine.
-    #[arg(long, conflicts_with = "json")]
-    sweep: bool,
+    /// Also with other costs, one at a time: a table of gains for each machine. With --sweep=cxl_ns,migrate_ns these costs alone.
+    #[arg(long, value_name = "COST", value_delimiter = ',', num_args = 0.., require_equals = true, conflicts_with = "json")]
+    sweep: Option<Vec<String>>,
     /// Replaces the results of this page, between its lines `<!-- results -->` and `<!-- end of results -->` (with --sweep:
     /// `<!-- sensitivity -->` and `<!-- end of sensitivity -->`), instead of printing them.
     #[arg(long, value_name = "PAGE", conflicts_with = "json")]
@@ -177,8 +177,8 @@ fn tiering(args: &Tiering) -> Result<(), Error> {
         placement::constants(out, &costs, &commit)?;
     }
     for spec in &specs {
-        if args.sweep {
-            placement::swept(out, &placement::sweep(spec, costs, args.seeds)?)?;
+        if let Some(fields) = &args.sweep {
+            placement::swept(out, &placement::sweep(spec, costs, args.seeds, fields)?)?;
             continue;
         }
         let comparison = placement::compare(spec, costs, args.seeds)?;
@@ -196,7 +196,7 @@ fn tiering(args: &Tiering) -> Result<(), Error> {
         }
     }
     if let Some(path) = &args.into {
-        let name = if args.sweep { "sensitivity" } else { "results" };
+        let name = if args.sweep.is_some() { "sensitivity" } else { "results" };
         placement::replace(path, name, &String::from_utf8_lossy(&page))?;
         println!("wrote the {name} of {} machines into {}", specs.len(), path.display());
     }

@@ -44,6 +44,12 @@ pub enum SweepError {
         /// Why.
         source: damon_ops_sim::tiering::RunError,
     },
+    /// There is no such constant to vary.
+    #[error("no constant {field:?} is varied: it must be one of {}", VARIED.map(|v| v.0).join(", "))]
+    Unknown {
+        /// What was asked for.
+        field: String,
+    },
     /// Constants and their names do not fit.
     #[error("{change}: {source}")]
     Costs {
@@ -54,13 +60,18 @@ pub enum SweepError {
     },
 }
 
-/// Compares the policies with `costs`, and with each constant that matters to the machine at other values; two at a time.
+/// Compares the policies with `costs`, and with each constant that matters to the machine at other values, or those of these `fields`
+/// alone; two at a time.
 ///
 /// # Errors
-/// Of the first run that failed.
-pub fn sweep(spec: &Spec, costs: Costs, seeds: u64) -> Result<Vec<Varied>, SweepError> {
+/// Where a field is none of those that are varied, and of the first run that failed.
+pub fn sweep(spec: &Spec, costs: Costs, seeds: u64, fields: &[String]) -> Result<Vec<Varied>, SweepError> {
+    if let Some(field) = fields.iter().find(|f| !VARIED.iter().any(|v| v.0 == f.as_str())) {
+        return Err(SweepError::Unknown { field: field.clone() });
+    }
+    let wanted = |field: &str| fields.is_empty() || fields.iter().any(|f| f == field);
     let mut changes = vec![Map::new()];
-    for (field, values) in VARIED.iter().filter(|v| matters(spec, v.0)) {
+    for (field, values) in VARIED.iter().filter(|v| matters(spec, v.0) && wanted(v.0)) {
         changes.extend(values.map(|value| Map::from_iter([((*field).to_owned(), Value::from(value))])));
     }
     let one = |change: &Map<String, Value>| {
@@ -117,6 +128,13 @@ mod tests {
             assert!(varied.is_none_or(|v| v.1[0] < value && value < v.1[1]), "{name} is {value}");
         }
         assert!(VARIED.iter().all(|v| fields.contains_key(v.0)));
+    }
+
+    #[test]
+    fn a_constant_that_is_not_varied_is_refused_with_those_that_are() {
+        let spec = super::super::compare::tests::small().spec;
+        let refused = sweep(&spec, Costs::default(), 1, &["cxl".into()]).unwrap_err().to_string();
+        assert!(refused.starts_with("no constant \"cxl\" is varied: it must be one of cxl_ns, "), "{refused}");
     }
 
     #[test]
