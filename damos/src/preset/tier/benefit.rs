@@ -13,19 +13,16 @@ pub struct Benefit {
     pub page_move: Duration,
     /// A move must have paid back after so long, the way of what has to leave for it included. Default 20 s.
     pub payback: Duration,
-    /// Hysteresis: memory is demoted only if its rate is below the waterline by so much of that. Default 20%.
-    pub margin: Bp,
+    /// Hysteresis: what is promoted is accessed at least so many times as often as what is demoted for it. Default 2.
+    pub times: u32,
 }
 
 impl Default for Benefit {
     fn default() -> Self {
-        Self { page_move: Duration::from_micros(3), payback: Duration::from_secs(20), margin: Bp(2_000) }
+        Self { page_move: Duration::from_micros(3), payback: Duration::from_secs(20), times: 2 }
     }
 }
 
-/// Memory is promoted if it is accessed so many times as often as memory that is to be below, in the mean: what changes as fast as it
-/// moves is not worth it.
-const TIMES: u64 = 2;
 /// As many accesses as can be told from more: of 20,000 samples each saw one.
 const MOST: u64 = 10_000;
 
@@ -89,17 +86,17 @@ impl Benefit {
     /// Around the waterline, in rates of samples that are `sampling` apart, where an access gains `gain_ns` and this part of the
     /// CPUs is busy: what is free migrates for nothing.
     pub(super) fn band(&self, line: Line, gain_ns: u64, sampling: Duration, busy: Bp) -> Band {
-        let margin = |n: u64| n * u64::from(self.margin.0.min(10_000)) / 10_000;
         // From half of the CPUs on programs are likely to have to wait for one.
         let contended = u128::from((2 * busy.0.min(10_000)).saturating_sub(10_000));
         // A page that goes up, and one that leaves for it.
         let cost = 2 * self.page_move.as_nanos() * contended * sampling.as_nanos();
         let least = cost.checked_div(10 * u128::from(gain_ns) * self.payback.as_nanos()).unwrap_or(u128::MAX);
         let least = u64::try_from(least).unwrap_or(u64::MAX);
-        let full = events(line.rate);
-        let up = full.max(TIMES * line.below).max(line.below.saturating_add(least)).max(1);
+        let (full, times) = (events(line.rate), u64::from(self.times.max(1)));
+        let up = full.max(times * line.below).max(line.below.saturating_add(least)).max(1);
+        let down = full.min(up / times);
         let up = if gain_ns == 0 { u64::MAX } else { up };
-        Band { up: if up > MOST { Bp(u32::MAX) } else { rate(up) }, down: rate(full - margin(full)) }
+        Band { up: if up > MOST { Bp(u32::MAX) } else { rate(up) }, down: rate(down) }
     }
 }
 
@@ -129,8 +126,9 @@ mod tests {
         assert_eq!(benefit.band(line(0, 0), 150, 100 * ms, Bp(10_000)), Band { up: rate(200), down: Bp(0) });
         assert_eq!(benefit.band(line(0, 0), 150, 100 * ms, Bp(7_500)).up, rate(100));
         assert_eq!(benefit.band(line(0, 0), 150, 100 * ms, Bp(5_000)).up, rate(1));
+        assert_eq!(benefit.band(line(3_935, 500), 150, 100 * ms, Bp(0)), Band { up: rate(1_000), down: rate(500) });
         // Twice as often as what is below; what is at the line or above it belongs up in any case.
-        assert_eq!(benefit.band(line(3_935, 300), 150, 100 * ms, Bp(0)), Band { up: rate(600), down: rate(400) });
+        assert_eq!(benefit.band(line(3_935, 300), 150, 100 * ms, Bp(0)), Band { up: rate(600), down: rate(300) });
         assert_eq!(benefit.band(line(3_935, 50), 150, 100 * ms, Bp(0)).up, rate(500));
         assert!(benefit.band(line(0, 0), 0, 5 * ms, Bp(0)).up > Bp::WHOLE, "nothing is gained: nothing is promoted");
     }

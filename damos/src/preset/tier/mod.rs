@@ -34,6 +34,7 @@ mod hierarchy;
 mod load;
 mod plan;
 mod report;
+mod room;
 mod route;
 mod space;
 mod steer;
@@ -66,14 +67,14 @@ pub struct Tiering {
     /// Promotes until so much of a node is used, less what the kernel keeps free: it reclaims, and swaps, for whoever takes that.
     /// Default 99.7%.
     pub used: Bp,
-    /// Bytes that one route may move in a second. Default 1 GiB, for which a CPU of its own is nearly enough: what does not pay does
-    /// not move anyway.
+    /// Bytes that one route may move in a second. Default 4 GiB, which is more than one CPU can move: what does not pay does not
+    /// move anyway, and what does is best moved soon.
     pub bytes_per_s: u64,
     /// The charge window. Default 1 s.
     pub reset_interval: Duration,
     /// Looks at each page once more: only what was accessed since the last such look is promoted, and only what was not is demoted.
-    /// Of a page that nobody looked at yet it tells no more than whether it was ever accessed, so that memory has to be gone through
-    /// twice. Default `None`: in physical memory, where neighbours have nothing to do with each other.
+    /// Default `None`: before demotion, since memory that is new may be where there was old memory when it was watched; and before
+    /// promotion in physical memory alone, where neighbours have nothing to do with each other.
     pub filter_young: Option<bool>,
     /// What was moved and is then accessed in the other way so soon is left alone for that time, each time it happens again
     /// for twice as long. In [`Space::Virtual`] alone: physical addresses stay behind. Default 10 s; zero is no such rest.
@@ -100,7 +101,7 @@ impl Default for Tiering {
         Self {
             free: Bp(50),
             used: Bp(9_970),
-            bytes_per_s: 1 << 30,
+            bytes_per_s: 4 << 30,
             reset_interval: Duration::from_secs(1),
             filter_young: None,
             rest: Duration::from_secs(10),

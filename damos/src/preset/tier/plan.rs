@@ -5,6 +5,7 @@ use damon_core::{
     Action, ApplyOps, AttrsSpec, Dest, Filter, Metric, MetricError, Metrics, PageFilter, Request, Unsupported,
 };
 
+use super::room::Growth;
 use super::route::routes;
 use super::{Direction, Hierarchy, Route, Space, Tiering, TieringError};
 use crate::preset::SIZES;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub(super) space: Space,
     /// Routes on which nothing is gained any more.
     pub(super) closed: Vec<bool>,
+    /// What comes to each node.
+    pub(super) growth: Vec<Growth>,
 }
 
 impl Plan {
@@ -40,7 +43,8 @@ impl Plan {
         let closed = vec![false; routes.len()];
         let bytes = hierarchy.nodes.iter().map(|node| node.bytes).fold(0, u64::saturating_add);
         let attrs = tiering.watch.attrs(&tiering.monitoring, bytes);
-        Self { closed, attrs, schemes, routes, notes, tiering, hierarchy, space }
+        let growth = vec![Growth::default(); hierarchy.nodes.len()];
+        Self { closed, growth, attrs, schemes, routes, notes, tiering, hierarchy, space }
     }
 
     /// The nodes that it was made for.
@@ -127,7 +131,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
         ),
     };
     let (core_filters, mut filters) = space.only(route.from);
-    if tiering.filter_young.unwrap_or(!space.is_virtual()) {
+    if tiering.filter_young.unwrap_or(!space.is_virtual() || route.direction == Direction::Demote) {
         let matching = route.direction == Direction::Demote;
         filters.push(Filter { page: PageFilter::Young, matching, allow: false });
     }
@@ -142,7 +146,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
             reset_interval,
             // What is there already, or cannot move, is looked at and no more.
             fail_charge: Some((1, 100)),
-            weights: Weights { size: 0, nr_accesses: 100, age: 10 },
+            weights: Weights { size: 0, nr_accesses: 1, age: 0 },
             goals: vec![goal],
             tuner: Tuner::Exact { whole },
             ..Quota::default()

@@ -3,12 +3,10 @@
 use damon_core::{Bp, Metric, Metrics, NodeId, View};
 
 use super::benefit::Heat;
-use super::{Direction, Plan, Route};
+use super::{Direction, Plan};
 use crate::engine::Schemes;
 use crate::scheme::Freq;
 
-/// A node gives up at most this part of its memory at once, to make room.
-const ROOM: u64 = 500;
 /// Latency must be better by so much to open a route that was closed: a tenth.
 const REOPEN: u64 = 10;
 
@@ -30,7 +28,7 @@ impl Plan {
     ///   rate at which it is full is the tier's *waterline*. What is above it by a margin is promoted, what is below it by a margin
     ///   demoted, and what is between stays where it is.
     /// - What is to be promoted must be accessed so much more often than what leaves for it that both moves pay back.
-    /// - A node demotes what is needed to keep its part free, and what waits to come.
+    /// - A node demotes what is needed to keep its part free, and as much as waits to come or is new there from time to time.
     /// - Nothing is promoted to a node whose latency under load is no longer better.
     /// - Under load less is moved.
     /// - The sampling interval follows the waterline, see [`Watch`](super::Watch).
@@ -41,7 +39,6 @@ impl Plan {
         let heat: Heat = regions.map(|r| (r.rate().unwrap_or_default(), r.size().saturating_mul(unit))).collect();
         // Where the load is not to be known it is taken to be full.
         let busy = metrics.read(Metric::CpuLoadBp).map_or(Bp::WHOLE, |bp| Bp(u32::try_from(bp).unwrap_or(u32::MAX)));
-        let mut rooms: Vec<(NodeId, u64)> = Vec::new();
         let mut highest = Bp(0);
         for i in 0..self.routes.len() {
             let route = self.routes[i];
@@ -57,13 +54,12 @@ impl Plan {
                 Direction::Promote => Freq::Rate(band.up..=Bp(u32::MAX)),
                 Direction::Demote => Freq::Rate(Bp(0)..=band.down),
             };
-            if route.direction == Direction::Demote {
-                let room = self.make_room(i, schemes, &rooms, metrics);
-                rooms.push((route.to, room));
-            }
             let halvings = self.tiering.limits.halvings([route.from, route.to], metrics);
             self.schemes[i].quota.size = (self.tiering.bytes_per_window() >> halvings).max(1);
         }
+        // So many charge windows pass until the next time.
+        let windows = view.attrs().aggregation().as_millis().div_ceil(self.tiering.reset_interval.as_millis().max(1));
+        self.make_rooms(u64::try_from(windows).unwrap_or(u64::MAX), unit, schemes, metrics);
         let sampling = self.attrs.sampling;
         self.tiering.watch.follow(&mut self.attrs, &self.tiering.monitoring, highest);
         let after = self.schemes.iter().map(|s| (&s.pattern.freq, &s.quota));
@@ -92,29 +88,5 @@ impl Plan {
         let band = if self.closed[i] { slow / REOPEN } else { 0 };
         self.closed[i] = fast + band >= slow;
         if self.closed[i] { 0 } else { slow - fast }
-    }
-
-    /// How much of its memory a node is to have free: what it always has, and what waits to come, from below to be promoted and
-    /// from above to be demoted. Gives how many bytes have to leave for that.
-    fn make_room(
-        &mut self,
-        i: usize,
-        schemes: &Schemes,
-        rooms: &[(NodeId, u64)],
-        metrics: &mut (impl Metrics + ?Sized),
-    ) -> u64 {
-        let from = self.routes[i].from;
-        let Some(bytes) = self.hierarchy.node(from).map(|node| node.bytes.max(1)) else { return 0 };
-        let into = |(_, route): &(usize, &Route)| route.direction == Direction::Promote && route.to == from;
-        let waiting = self.routes.iter().enumerate().filter(into).filter_map(|(i, _)| schemes.eligible(i));
-        let coming = rooms.iter().filter(|(to, _)| *to == from).map(|&(_, room)| room);
-        let wanted: u64 = waiting.chain(coming).fold(0, u64::saturating_add);
-        let wanted = u64::from(Bp::of(wanted, bytes).0).min(ROOM);
-        let target = u64::from(self.tiering.free_on(&self.hierarchy, from).0) + wanted;
-        if let Some(goal) = self.schemes[i].quota.goals.first_mut() {
-            goal.target_value = target;
-        }
-        let free = metrics.read(Metric::NodeMemFreeBp(from)).unwrap_or(target);
-        u64::try_from(u128::from(bytes) * u128::from(target.saturating_sub(free)) / 10_000).unwrap_or(u64::MAX)
     }
 }

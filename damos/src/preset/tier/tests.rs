@@ -3,12 +3,12 @@
 
 use damon_core::{
     Action, AddrRange, Applied, ApplyOps, Attrs, Bp, Metric, MetricError, MetricsFn, Monitor, NodeId, PageFilter,
-    Request, TargetId, Unsupported,
+    Request, TargetId, Unsupported, classic,
 };
 
 use super::*;
 use crate::engine::Schemes;
-use crate::scheme::CoreFilterKind;
+use crate::scheme::{CoreFilterKind, Freq};
 
 const GIB: u64 = 1 << 30;
 
@@ -61,7 +61,7 @@ fn of_two_nodes_the_upper_demotes_and_the_lower_promotes() {
             (Action::MigrateHot, Metric::NodeMemUsedBp(NodeId(0)), 9_970)
         ]
     );
-    assert!(plan.schemes.iter().all(|s| s.quota.size == 1 << 30 && s.dests.len() == 1));
+    assert!(plan.schemes.iter().all(|s| s.quota.size == 4 << 30 && s.dests.len() == 1));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn in_physical_memory_the_addresses_tell_the_node() {
     let left_out = |range| (CoreFilterKind::Addr(range), true, false);
     assert_eq!(out(0), [left_out(range(5, 9))], "what is demoted from node 0 is not on node 1");
     assert_eq!(out(1), [left_out(range(0, 3)), left_out(range(4, 5))]);
-    assert!(plan.schemes.iter().all(|s| s.filters.len() == 1 && s.thrash_guard.is_none()));
+    assert!(plan.schemes.iter().all(|s| s.filters.len() == 1 && s.thrash_guard.is_none()), "both look at pages");
 }
 
 /// Migrates, but tells nothing of pages.
@@ -199,7 +199,7 @@ fn the_whole_plan_reads_as_text() {
         \x20 demotes cold memory to node 1 until 0.50% of node 0 is free\n\
          node 1 (tier 22, 64.0 GiB, 250 ns, no CPUs)\n\
         \x20 promotes hot memory to node 0 until 99.70% of node 0 is used, 150 ns nearer\n\
-         at most 1.0 GiB in 1s on each route, the most deserving first\n\
+         at most 4.0 GiB in 1s on each route, the most deserving first\n\
          dry run: nothing is moved\n"
     );
 }
@@ -210,9 +210,60 @@ fn where_pages_are_looked_at_young_ones_are_promoted_and_old_ones_demoted() {
         let tiering = Tiering { filter_young, ..Tiering::default() };
         tiering.plan(&two_nodes(), &Space::Virtual).unwrap()
     };
-    assert!(looking(None).schemes.iter().all(|s| s.filters.iter().all(|f| f.page != PageFilter::Young)));
+    let looks = |wish| {
+        let looks = looking(wish).schemes;
+        looks.iter().map(|s| s.filters.iter().any(|f| f.page == PageFilter::Young)).collect::<Vec<_>>()
+    };
+    assert_eq!([None, Some(false), Some(true)].map(looks), [[true, false], [false; 2], [true; 2]]);
     let plan = looking(Some(true));
     let young = |i: usize| plan.schemes[i].filters.iter().find(|f| f.page == PageFilter::Young).copied().unwrap();
     assert!(young(0).matching && !young(0).allow, "what is young is not demoted");
     assert!(!young(1).matching && !young(1).allow, "what is not young is not promoted");
+}
+
+/// A machine without load whose nodes have so much free, in basis points.
+fn machine(free: u64) -> MetricsFn<impl FnMut(Metric) -> Result<u64, MetricError>> {
+    MetricsFn(move |metric| match metric {
+        Metric::CpuLoadBp => Ok(0),
+        Metric::NodeMemFreeBp(_) => Ok(free),
+        other => Err(MetricError::new(other, "not told")),
+    })
+}
+
+#[test]
+fn steering_follows_the_waterline_and_leaves_room_for_new_memory() {
+    let attrs = Attrs::default();
+    let region = |start: u64, end: u64, n: u64| classic::region([start * GIB, end * GIB, n, n, 9], &attrs).unwrap();
+    let monitor = classic::finished(attrs.clone(), vec![region(0, 16, 10), region(16, 128, 1)]);
+    let mut plan = planned(&two_nodes());
+    let nobody = Schemes::new(&monitor.view(), &Anybody, plan.schemes.clone()).unwrap();
+
+    let steered = plan.steer(&monitor.view(), &nobody, &mut machine(100));
+    assert_eq!(steered, Steered { schemes: true, attrs: true });
+    let band = |plan: &Plan| plan.schemes.iter().map(|s| s.pattern.freq.clone()).collect::<Vec<_>>();
+    // Twice as many accesses as one in twenty samples; that is what fills node 0.
+    assert_eq!(band(&plan), [Freq::Rate(Bp(0)..=Bp(497)), Freq::Rate(Bp(970)..=Bp(u32::MAX))]);
+    let goals = |plan: &Plan| plan.schemes.iter().map(|s| s.quota.goals[0].target_value).collect::<Vec<_>>();
+    assert_eq!(goals(&plan), [50, 9_970], "nothing waits, and nothing is known to come");
+
+    let interval = plan.attrs.sampling;
+    let steered = plan.steer(&monitor.view(), &nobody, &mut machine(40));
+    assert!(steered.schemes && plan.attrs.sampling > interval, "few accesses are seen: samples go apart");
+    assert_eq!(goals(&plan), [50 + 60, 9_970 - 60], "as much as came is kept free, and not for what is promoted");
+
+    let still = plan.clone().steer(&monitor.view(), &nobody, &mut machine(40));
+    assert!(still.schemes, "what came is forgotten slowly");
+}
+
+/// Does whatever it is asked.
+struct Anybody;
+
+impl ApplyOps for Anybody {
+    type Error = core::convert::Infallible;
+    fn supports(&self, _: Option<TargetId>, _: &Request<'_>) -> Result<(), Unsupported> {
+        Ok(())
+    }
+    fn apply(&mut self, _: TargetId, range: AddrRange, _: &Request<'_>) -> Applied<Self::Error> {
+        Applied::whole(range)
+    }
 }
