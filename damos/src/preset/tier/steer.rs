@@ -25,12 +25,12 @@ impl Plan {
     /// that they are to be given to the context anew. To be called when an aggregation has ended.
     ///
     /// - Memory that is watched is ranked by its rate. The hottest that fills a tier, and those above it, belongs there: the
-    ///   rate at which it is full is the tier's *waterline*. What is above it by a margin is promoted, what is below it by a margin
-    ///   demoted, and what is between stays where it is.
-    /// - What is to be promoted must be accessed so much more often than what leaves for it that both moves pay back.
+    ///   rate at which it is full is the tier's *waterline*. What is above it is promoted, what is below it demoted.
+    /// - What is promoted is accessed twice as often as what leaves for it, and so much more often that both moves pay back where no
+    ///   CPU is free for them; what is between stays where it is.
     /// - A node demotes what is needed to keep its part free, and as much as waits to come or is new there from time to time.
     /// - Nothing is promoted to a node whose latency under load is no longer better.
-    /// - Under load less is moved.
+    /// - Where bandwidth is short less is moved.
     /// - The sampling interval follows the waterline, see [`Watch`](super::Watch).
     pub fn steer(&mut self, view: &View<'_>, schemes: &Schemes, metrics: &mut (impl Metrics + ?Sized)) -> Steered {
         let before: Vec<_> = self.schemes.iter().map(|s| (s.pattern.freq.clone(), s.quota.clone())).collect();
