@@ -44,6 +44,11 @@ fn there_is_room_for_new_memory_which_is_what_is_hot() {
 }
 
 #[test]
+fn a_program_short_of_bandwidth_gets_that_of_the_slow_node_too() {
+    is_near_the_limit("bandwidth.json", 0.85);
+}
+
+#[test]
 fn where_nothing_is_to_be_gained_next_to_nothing_is_spent() {
     let [_, ours, _] = gains("stream.json");
     assert!(ours >= -0.01);

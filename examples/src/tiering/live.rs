@@ -139,6 +139,7 @@ fn picture(levels: &[Level], flows: &[Flow]) -> String {
         let name = match direction {
             Direction::Promote => "promote",
             Direction::Demote => "demote",
+            Direction::Spread => "spread",
         };
         let quota = match flow.quota {
             // A goal has been reached.

@@ -50,6 +50,11 @@ impl FromIterator<(Bp, u64)> for Heat {
 }
 
 impl Heat {
+    /// Bytes of this rate or more.
+    pub(super) fn above(&self, rate: Bp) -> u64 {
+        self.0.iter().take_while(|(of, _)| *of >= rate).fold(0, |sum, &(_, size)| size.saturating_add(sum))
+    }
+
     /// The waterline where so many bytes are above it.
     pub(super) fn waterline(&self, capacity: u64) -> Line {
         let mut filled = 0_u64;
@@ -109,6 +114,7 @@ mod tests {
         let heat: Heat = [(Bp(10), 100), (Bp(500), 30), (Bp(0), 1_000), (Bp(90), 50)].into_iter().collect();
         let lines = [10, 30, 31, 80, 81, 180, 181, 1_180].map(|capacity| heat.waterline(capacity).rate.0);
         assert_eq!(lines, [500, 90, 90, 10, 10, 0, 0, 0]);
+        assert_eq!([0, 10, 91, 501].map(|rate| heat.above(Bp(rate))), [1_180, 180, 30, 0]);
         assert_eq!(Heat::default().waterline(0).rate, Bp(0));
     }
 

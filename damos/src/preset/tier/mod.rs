@@ -37,6 +37,7 @@ mod report;
 mod room;
 mod route;
 mod space;
+mod spread;
 mod steer;
 #[cfg(test)]
 mod tests;

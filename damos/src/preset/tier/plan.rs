@@ -7,6 +7,7 @@ use damon_core::{
 
 use super::room::Growth;
 use super::route::routes;
+use super::spread::Spread;
 use super::{Direction, Hierarchy, Route, Space, Tiering, TieringError};
 use crate::preset::SIZES;
 use crate::scheme::{AccessPattern, Freq, Goal, Quota, Scheme, Tuner};
@@ -30,6 +31,8 @@ pub struct Plan {
     pub(super) closed: Vec<bool>,
     /// What comes to each node.
     pub(super) growth: Vec<Growth>,
+    /// Of each route that is always there, what is spread the other way; routes that do so follow them.
+    pub(super) spreads: Vec<Spread>,
 }
 
 impl Plan {
@@ -40,11 +43,11 @@ impl Plan {
         if routes.is_empty() {
             notes.push(nothing(&hierarchy).to_owned());
         }
-        let closed = vec![false; routes.len()];
+        let (closed, spreads) = (vec![false; routes.len()], vec![Spread::default(); routes.len()]);
         let bytes = hierarchy.nodes.iter().map(|node| node.bytes).fold(0, u64::saturating_add);
         let attrs = tiering.watch.attrs(&tiering.monitoring, bytes);
         let growth = vec![Growth::default(); hierarchy.nodes.len()];
-        Self { closed, growth, attrs, schemes, routes, notes, tiering, hierarchy, space }
+        Self { closed, growth, spreads, attrs, schemes, routes, notes, tiering, hierarchy, space }
     }
 
     /// The nodes that it was made for.
@@ -124,7 +127,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
             Freq::NONE,
             Goal::new(Metric::NodeMemFreeBp(route.from), tiering.free_on(hierarchy, route.from).0.into()),
         ),
-        Direction::Promote => (
+        Direction::Promote | Direction::Spread => (
             Action::MigrateHot,
             Freq::Samples(1..=u32::MAX),
             Goal::new(Metric::NodeMemUsedBp(route.to), tiering.used_on(hierarchy, route.to).0.into()),

@@ -38,6 +38,7 @@ impl Plan {
                     self.tiering.free_on(&self.hierarchy, route.from)
                 )
             }
+            Direction::Spread => format!("spreads hot memory to node {to} while node {from} is short of bandwidth"),
             Direction::Promote => {
                 let gain = match self.hierarchy.gain_ns(route.from, route.to) {
                     Some(ns) => format!(", {ns} ns nearer"),

@@ -79,6 +79,10 @@ impl Plan {
     fn waiting(&self, to: NodeId, windows: u64, schemes: &Schemes) -> u64 {
         let into = |(_, route): &(usize, &Route)| route.direction == Direction::Promote && route.to == to;
         let waits = |(i, _): (usize, &Route)| {
+            // What is below for the sake of bandwidth does not wait.
+            if self.spreads.get(i).is_some_and(|spread| spread.is_any()) {
+                return None;
+            }
             let (waits, size) = (schemes.eligible(i)?, self.schemes.get(i)?.quota.size);
             // More was not looked for.
             Some(if waits < size { waits } else { size.saturating_mul(windows) })

@@ -11,6 +11,8 @@ pub enum Direction {
     Demote,
     /// Hot memory, to a faster node.
     Promote,
+    /// A part of the hot memory, to a slower node: while the faster one is short of bandwidth.
+    Spread,
 }
 
 /// One move that is planned.

@@ -30,28 +30,29 @@ impl Plan {
     ///   CPU is free for them; what is between stays where it is.
     /// - A node demotes what is needed to keep its part free, and as much as waits to come or is new there from time to time.
     /// - Nothing is promoted to a node whose latency under load is no longer better.
-    /// - Where bandwidth is short less is moved.
+    /// - Where bandwidth is short less is moved, and a part of what is hot goes below, until latencies under load are alike.
     /// - The sampling interval follows the waterline, see [`Watch`](super::Watch).
     pub fn steer(&mut self, view: &View<'_>, schemes: &Schemes, metrics: &mut (impl Metrics + ?Sized)) -> Steered {
-        let before: Vec<_> = self.schemes.iter().map(|s| (s.pattern.freq.clone(), s.quota.clone())).collect();
+        let before: Vec<_> =
+            self.schemes.iter().map(|s| (s.pattern.freq.clone(), s.quota.clone(), s.dests.clone())).collect();
         let regions = view.targets().iter().flat_map(|t| t.regions());
         let unit = view.attrs().spec().addr_unit;
         let heat: Heat = regions.map(|r| (r.rate().unwrap_or_default(), r.size().saturating_mul(unit))).collect();
         // Where the load is not to be known it is taken to be full.
         let busy = metrics.read(Metric::CpuLoadBp).map_or(Bp::WHOLE, |bp| Bp(u32::try_from(bp).unwrap_or(u32::MAX)));
-        let mut highest = Bp(0);
-        for i in 0..self.routes.len() {
+        let mut lines = Vec::new();
+        for i in 0..self.closed.len() {
             let route = self.routes[i];
             let (upper, lower) = match route.direction {
                 Direction::Promote => (route.to, route.from),
-                Direction::Demote => (route.from, route.to),
+                Direction::Demote | Direction::Spread => (route.from, route.to),
             };
             let line = heat.waterline(self.above(upper));
-            highest = highest.max(line.rate);
+            lines.push(line.rate);
             let gain = self.gain(i, lower, upper, metrics);
             let band = self.tiering.benefit.band(line, gain, view.attrs().sampling(), busy);
             self.schemes[i].pattern.freq = match route.direction {
-                Direction::Promote => Freq::Rate(band.up..=Bp(u32::MAX)),
+                Direction::Promote | Direction::Spread => Freq::Rate(band.up..=Bp(u32::MAX)),
                 Direction::Demote => Freq::Rate(Bp(0)..=band.down),
             };
             let halvings = self.tiering.limits.halvings([route.from, route.to], metrics);
@@ -59,12 +60,14 @@ impl Plan {
         }
         // So many charge windows pass until the next time.
         let windows = view.attrs().aggregation().as_millis().div_ceil(self.tiering.reset_interval.as_millis().max(1));
-        self.make_rooms(u64::try_from(windows).unwrap_or(u64::MAX), unit, schemes, metrics);
+        let windows = u64::try_from(windows).unwrap_or(u64::MAX);
+        self.spread(&heat, &lines, windows, metrics);
+        self.make_rooms(windows, unit, schemes, metrics);
         let sampling = self.attrs.sampling;
-        self.tiering.watch.follow(&mut self.attrs, &self.tiering.monitoring, highest);
-        let after = self.schemes.iter().map(|s| (&s.pattern.freq, &s.quota));
+        self.tiering.watch.follow(&mut self.attrs, &self.tiering.monitoring, lines.into_iter().max().unwrap_or(Bp(0)));
+        let after = self.schemes.iter().map(|s| (&s.pattern.freq, &s.quota, &s.dests));
         Steered {
-            schemes: !before.iter().map(|(freq, quota)| (freq, quota)).eq(after),
+            schemes: !before.iter().map(|(freq, quota, dests)| (freq, quota, dests)).eq(after),
             attrs: self.attrs.sampling != sampling,
         }
     }
