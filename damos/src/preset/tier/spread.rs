@@ -3,7 +3,7 @@
 //! Counterpart: weighted interleaving (`mm/mempolicy.c`, Linux 7.3), whose weights are fixed. That tiers are in balance when their
 //! loaded latencies are equal is from "Tiered Memory Management: Access Latency is the Key!" (Colloid, SOSP 2024).
 
-use damon_core::{Action, Bp, Dest, Metric, Metrics, NodeId};
+use damon_core::{Bp, Dest, Metric, Metrics, NodeId, PageFilter};
 
 use super::benefit::Heat;
 use super::{Direction, Plan, Route};
@@ -61,7 +61,8 @@ impl Spread {
 
     /// Where pages go. An address keeps its place in the order, so that a change of the part moves the difference alone.
     fn dests(self, upper: NodeId, lower: NodeId) -> Vec<Dest> {
-        let dests = [(lower, self.part), (upper, WHOLE - self.part)];
+        let dests =
+            if self.is_any() { [(lower, self.part), (upper, WHOLE - self.part)] } else { [(lower, 0), (upper, 1)] };
         dests.into_iter().filter(|(_, weight)| *weight > 0).map(|(node, weight)| Dest { node, weight }).collect()
     }
 }
@@ -86,15 +87,14 @@ impl Plan {
             spread.follow(upper_ns, lower_ns, heat.above(hot));
             let dests = spread.dests(upper, lower);
             // What is to stay below is not promoted.
-            self.schemes[i].dests.clone_from(&dests);
+            self.schemes[i].dests = dests;
             if spread.is_any() && spread.left > 0 {
                 let mut scheme = self.schemes[i].clone();
-                let (core_filters, filters) = self.space.only(upper);
-                scheme.action = Action::MigrateHot;
                 scheme.pattern.freq = Freq::Rate(hot..=Bp(u32::MAX));
                 // Not less where bandwidth is short: that is what it is for.
                 scheme.quota = Quota { size, goals: Vec::new(), ..scheme.quota };
-                (scheme.dests, scheme.core_filters, scheme.filters) = (dests, core_filters, filters);
+                let below = PageFilter::Node(lower);
+                scheme.filters.iter_mut().filter(|f| f.page == below).for_each(|f| f.page = PageFilter::Node(upper));
                 self.routes.push(Route { direction: Direction::Spread, from: upper, to: lower });
                 self.schemes.push(scheme);
             }
@@ -156,6 +156,6 @@ mod tests {
         for page in 0..300 {
             assert!((0..100).all(|part| !goes_down(part, page) || goes_down(part + 1, page)));
         }
-        assert_eq!(Spread::default().dests(NodeId(0), NodeId(1)), [Dest { node: NodeId(0), weight: 100 }]);
+        assert_eq!(Spread::default().dests(NodeId(0), NodeId(1)), [Dest { node: NodeId(0), weight: 1 }]);
     }
 }

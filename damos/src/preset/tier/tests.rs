@@ -255,6 +255,37 @@ fn steering_follows_the_waterline_and_leaves_room_for_new_memory() {
     assert!(still.schemes, "what came is forgotten slowly");
 }
 
+#[test]
+fn hot_memory_is_spread_while_the_upper_node_is_short_of_bandwidth_and_comes_back_after() {
+    let attrs = Attrs::default();
+    let hot = classic::region([0, 16 * GIB, 10, 10, 9], &attrs).unwrap();
+    let monitor = classic::finished(attrs, vec![hot]);
+    let mut plan = planned(&two_nodes());
+    let nobody = Schemes::new(&monitor.view(), &Anybody, plan.schemes.clone()).unwrap();
+    let steer = |plan: &mut Plan, upper_ns: u64, lower_ns: u64| {
+        let mut metrics = MetricsFn(move |metric| match metric {
+            Metric::NodeLatencyNs(NodeId(0)) => Ok(upper_ns),
+            Metric::NodeLatencyNs(_) => Ok(lower_ns),
+            other => Err(MetricError::new(other, "not told")),
+        });
+        let _ = plan.steer(&monitor.view(), &nobody, &mut metrics);
+        plan.schemes.iter().map(|s| s.dests.iter().map(|d| (d.node.0, d.weight)).collect()).collect::<Vec<Vec<_>>>()
+    };
+    let spread = vec![(1, 16), (0, 84)];
+    assert_eq!(steer(&mut plan, 400, 250), [vec![(1, 1)], spread.clone(), spread.clone()]);
+    let last = (plan.routes[2], &plan.schemes[2]);
+    assert_eq!(last.0, Route { direction: Direction::Spread, from: NodeId(0), to: NodeId(1) });
+    let nodes: Vec<_> = last.1.filters.iter().map(|f| f.page).collect();
+    assert_eq!(nodes, [PageFilter::Node(NodeId(0))]);
+    assert!(plan.to_string().contains("spreads hot memory to node 1 while node 0 is short of bandwidth"));
+    // 4 GiB each second: the aggregation of 100 ms counts as one window.
+    let weights: Vec<_> = (0..4).map(|_| steer(&mut plan, 400, 250)[1][0]).collect();
+    assert_eq!(weights, [(1, 16), (1, 16), (1, 16), (1, 32)], "what was asked for is done first");
+    let weights: Vec<_> = (0..20).map(|_| steer(&mut plan, 100, 250)[1].clone()).collect();
+    assert_eq!(weights[19], [(0, 1)]);
+    assert_eq!(plan.routes.len(), 2);
+}
+
 /// Does whatever it is asked.
 struct Anybody;
 
