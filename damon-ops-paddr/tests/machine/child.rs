@@ -35,6 +35,13 @@ pub(crate) fn drain() {
     write("percpu_pagelist_high_fraction", "0");
 }
 
+/// Has the kernel bring free memory together, so that a process's frames are not scattered by what ran before.
+fn compact() {
+    if in_vm() {
+        std::fs::write("/proc/sys/vm/compact_memory", "1").unwrap();
+    }
+}
+
 /// Says what a test lacks; in the machine made for it nothing may.
 #[track_caller]
 pub(crate) fn lacks(what: impl std::fmt::Display) {
@@ -98,6 +105,7 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn start(pages: u64) -> Self {
+        compact();
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child::child", "--ignored", "--nocapture"])
             .env(PAGES, pages.to_string())

@@ -21,12 +21,15 @@ fn context(child: &Workload, reclaim: &Reclaim) -> Option<Context<Paddr>> {
         lacks("a machine whose memory may be paged out");
         return None;
     }
-    paddr.watch(TARGET, Area::Ranges(ranges(child.frames().into_iter().flatten()))).unwrap();
+    let frames = ranges(child.frames().into_iter().flatten());
+    let nr_ranges = frames.len();
+    paddr.watch(TARGET, Area::Ranges(frames)).unwrap();
     let (attrs, mut schemes) = reclaim.plan();
     let attrs = AttrsSpec {
         sampling: Duration::from_millis(50),
         aggregation: Duration::from_millis(500),
-        max_nr_regions: 300,
+        // Each range of frames is one region at least.
+        max_nr_regions: 300 + nr_ranges,
         ..attrs
     };
     schemes.iter_mut().for_each(|scheme| scheme.verify = true);
@@ -65,7 +68,7 @@ fn reclaim_pages_out_the_frames_that_nobody_touches() {
     let marks = Marks { high: 1_000, mid: 999, low: 10 };
     let Some(mut context) = context(&child, &reclaim(marks)) else { return };
     let (mut now, mut hot, mut cold) = (Instant::ZERO, 0, usize::MAX);
-    while cold > 12_288 / 4 && now < Instant::ZERO + Duration::from_secs(90) {
+    while cold > 12_288 / 4 && now < Instant::ZERO + Duration::from_secs(300) {
         run(&mut context, &mut child, &mut now, Duration::from_secs(1));
         let present = |(n, frame): (usize, Option<_>)| frame.map(|_| (4_096..8_192).contains(&n));
         let (in_hot, in_cold): (Vec<_>, Vec<_>) =

@@ -88,7 +88,7 @@ fn monitored(area: impl FnOnce(&[Option<Pfn>]) -> Area, regions: Range<usize>) {
     monitor.add_target(TargetSpec::new(TARGET));
     let (started, mut now) = (Clock::now(), Instant::ZERO);
     let (mut precision, mut recall, mut last) = (0.0, 0.0, None);
-    while now < Instant::ZERO + Duration::from_secs(60) && (precision < 0.9 || recall < 0.9) {
+    while now < Instant::ZERO + Duration::from_secs(300) && (precision < 0.9 || recall < 0.9) {
         let Next::At(due) = monitor.begin(now, &mut paddr).unwrap() else { panic!("nothing to watch") };
         child.lap();
         now = due;
