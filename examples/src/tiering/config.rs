@@ -27,6 +27,7 @@ pub struct File {
 struct Limits {
     cpu: Option<BasisPoints>,
     bandwidth: Option<BasisPoints>,
+    latency: Option<BasisPoints>,
 }
 
 fn bp(said: BasisPoints) -> Bp {
@@ -45,6 +46,8 @@ impl From<File> for Tiering {
         let limit = |said: BasisPoints| Some(bp(said)).filter(|&limit| limit < Bp::WHOLE);
         set(&mut to.limits.cpu, file.limits.cpu.map(limit));
         set(&mut to.limits.bandwidth, file.limits.bandwidth.map(limit));
+        let above = |said: BasisPoints| Some(bp(said)).filter(|&limit| limit != Bp::WHOLE);
+        set(&mut to.limits.latency, file.limits.latency.map(above));
         file.monitoring.change(&mut to.monitoring);
         to
     }
@@ -58,11 +61,13 @@ mod tests {
     #[test]
     fn what_a_file_says_counts_and_the_rest_is_the_default() {
         let text = "used = \"95 %\"\nfree = \"5.5 %\"\nbytes_per_s = \"8 MiB\"\n[limits]\ncpu = \"100 %\"\n\
+                    latency = \"300 %\"\n\
                     [monitoring]\nsampling = \"20ms\"\naggregation = \"1s\"\nautotune = false\n";
         let tiering = Tiering::from(toml::from_str::<File>(text).unwrap());
         let default = Tiering::default();
         assert_eq!((tiering.used, tiering.free, tiering.bytes_per_s), (Bp(9_500), Bp(550), 8 << 20));
         assert_eq!((tiering.limits.cpu, tiering.limits.bandwidth), (None, default.limits.bandwidth));
+        assert_eq!(tiering.limits.latency, Some(Bp(30_000)));
         assert_eq!((tiering.rest, tiering.filter_young), (default.rest, default.filter_young));
         let monitoring = tiering.monitoring;
         assert_eq!((monitoring.sampling, monitoring.intervals_goal), (Duration::from_millis(20), None));

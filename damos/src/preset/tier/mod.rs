@@ -137,6 +137,12 @@ pub enum TieringError {
         /// What it is.
         bp: Bp,
     },
+    /// A limit that is reached without load.
+    #[error("limits.latency is {bp} of what it is without load, but must be above 100%; None is no limit")]
+    Latency {
+        /// What it is.
+        bp: Bp,
+    },
     /// Demotion and promotion would never meet.
     #[error(
         "free {free} and used {used} leave a gap: together they must be at least 100%, or nothing makes room for what is hot"
@@ -178,6 +184,9 @@ impl Tiering {
             if bp == Bp(0) || bp >= Bp::WHOLE {
                 return Err(TieringError::Part { what, bp });
             }
+        }
+        if let Some(bp) = self.limits.latency.filter(|&bp| bp <= Bp::WHOLE) {
+            return Err(TieringError::Latency { bp });
         }
         if self.free.0 + self.used.0 < Bp::WHOLE.0 {
             return Err(TieringError::Gap { free: self.free, used: self.used });

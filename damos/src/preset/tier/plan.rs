@@ -5,6 +5,7 @@ use damon_core::{
     Action, ApplyOps, AttrsSpec, Dest, Filter, Metric, MetricError, Metrics, PageFilter, Request, Unsupported,
 };
 
+use super::load::Calm;
 use super::room::Growth;
 use super::route::routes;
 use super::spread::Spread;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub(super) growth: Vec<Growth>,
     /// Of each route that is always there, what is spread the other way; routes that do so follow them.
     pub(super) spreads: Vec<Spread>,
+    /// Latencies without load.
+    pub(super) calm: Calm,
 }
 
 impl Plan {
@@ -47,7 +50,8 @@ impl Plan {
         let bytes = hierarchy.nodes.iter().map(|node| node.bytes).fold(0, u64::saturating_add);
         let attrs = tiering.watch.attrs(&tiering.monitoring, bytes);
         let growth = vec![Growth::default(); hierarchy.nodes.len()];
-        Self { closed, growth, spreads, attrs, schemes, routes, notes, tiering, hierarchy, space }
+        let calm = Calm::default();
+        Self { closed, growth, spreads, calm, attrs, schemes, routes, notes, tiering, hierarchy, space }
     }
 
     /// The nodes that it was made for.
@@ -61,7 +65,7 @@ impl Plan {
     /// # Errors
     /// As [`Tiering::plan`].
     pub fn on(&self, hierarchy: &Hierarchy, space: &Space) -> Result<Self, TieringError> {
-        self.tiering.plan(hierarchy, space)
+        Ok(Self { calm: self.calm.clone(), ..self.tiering.plan(hierarchy, space)? })
     }
 
     /// Leaves out filters that `actor` cannot answer, and notes that and what nobody can measure here.
@@ -87,10 +91,8 @@ impl Plan {
             });
         }
         for route in &self.routes {
-            for (metric, _) in self.tiering.limits.looks([route.from, route.to]) {
-                if let Err(MetricError { why, .. }) = metrics.read(metric) {
-                    note(format!("not slowed by {metric:?}, which cannot be read: {why}"));
-                }
+            for MetricError { metric, why, .. } in self.tiering.limits.unread([route.from, route.to], metrics) {
+                note(format!("not slowed by {metric:?}, which cannot be read: {why}"));
             }
             for metric in [route.from, route.to].map(Metric::NodeLatencyNs) {
                 if let Err(MetricError { why, .. }) = metrics.read(metric) {

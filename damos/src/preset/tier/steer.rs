@@ -55,7 +55,7 @@ impl Plan {
                 Direction::Promote | Direction::Spread => Freq::Rate(band.up..=Bp(u32::MAX)),
                 Direction::Demote => Freq::Rate(Bp(0)..=band.down),
             };
-            let halvings = self.tiering.limits.halvings([route.from, route.to], metrics);
+            let halvings = self.tiering.limits.halvings([route.from, route.to], &mut self.calm, metrics);
             self.schemes[i].quota.size = (self.tiering.bytes_per_window() >> halvings).max(1);
         }
         // So many charge windows pass until the next time.

@@ -124,6 +124,9 @@ fn bad_wishes_are_refused_with_the_reason() {
     assert_eq!(text, "free is 0.00%, but must be above 0% and below 100%");
     let text = plan(Tiering { free: Bp(10), used: Bp(9_970), ..Tiering::default() });
     assert!(text.starts_with("free 0.10% and used 99.70% leave a gap"), "{text}");
+    let limits = Limits { latency: Some(Bp(10_000)), ..Limits::default() };
+    let text = plan(Tiering { limits, ..Tiering::default() });
+    assert!(text.contains("limits.latency is 100.00%") && text.contains("None is no limit"), "{text}");
     let on = |nodes| Tiering::default().plan(&Hierarchy { nodes }, &Space::Virtual).unwrap_err().to_string();
     assert_eq!(on(vec![]), "there is no node with memory: name at least one");
     assert_eq!(on(vec![dram(3, &[]), dram(3, &[])]), "node 3 is there twice: name each node once");
