@@ -64,7 +64,7 @@ pub struct Request<'a> {
     pub action: Action,
     /// To which pages: see [`passes`](crate::passes).
     pub filters: &'a [Filter],
-    /// Where to, for migrations.
+    /// Where to, for migrations; to stat: what could go there is counted, as far as who acts can tell.
     pub dests: &'a [Dest],
 }
 

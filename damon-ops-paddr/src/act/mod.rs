@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant as Clock};
 
 use damon_core::{Action, AddrRange, Applied, ApplyOps, Instant, NodeId, Request, TargetId, Unsupported};
-use damon_ops_vaddr::linux::act::{self, Guard, Guardrails, LeftAlone, ProcessError, Run};
+use damon_ops_vaddr::linux::act::{self, Guard, Guardrails, LeftAlone, ProcessError, Run, Tally};
 use damon_ops_vaddr::linux::{FilterError, KPageCgroup, Pfn, page_size};
 
 pub use error::{ActError, ActorError};
@@ -81,7 +81,8 @@ pub struct NotApplied {
     pub owner_unknown: u64,
     /// Mapped more than once, which only migrations may be.
     pub shared: u64,
-    /// Of this process, of a protected cgroup, pinned, or below a `memory.min`: [`PaddrActor::left_alone`] tells.
+    /// Of this process, of a protected cgroup, pinned, below a `memory.min`, or kept on its node by a cpuset or a memory policy:
+    /// [`PaddrActor::left_alone`] tells.
     pub left_alone: u64,
     /// The kernel refused: locked or pinned, or the node is full.
     pub refused: u64,
@@ -92,6 +93,9 @@ pub struct NotApplied {
 /// **The rule about shared pages.** A page is acted on only if every place where it is mapped is known, and every process
 /// that maps it may be acted on. If there are several places, it is only ever moved, through the first of them; paging it
 /// out or deprioritising it would take all of them at once.
+///
+/// A page is not moved where the cpuset of a process that maps it, or the memory policy of a mapping of it
+/// ([`Policy`](damon_ops_vaddr::linux::Policy)), keeps it from one of the destinations: it counts as not passed.
 ///
 /// Between the look at a page and the call somebody may have mapped another page at the address: then that one of the same
 /// process is acted on. No action changes content.
@@ -180,8 +184,13 @@ impl PaddrActor {
     }
 
     /// What guardrails left alone until now.
-    pub const fn left_alone(&self) -> LeftAlone {
+    pub fn left_alone(&self) -> LeftAlone {
         self.guard.left_alone()
+    }
+
+    /// The same later on, for who gives the actor away.
+    pub fn tally(&self) -> Tally {
+        self.guard.tally()
     }
 
     /// What reading page tables cost until now.
@@ -230,7 +239,7 @@ impl PaddrActor {
                 }
             };
             let unknown = self.not.owner_unknown;
-            let picked = self.picker.pick(&wanted, &self.map, req.action, &mut self.guard, &mut self.not, look)?;
+            let picked = self.picker.pick(&wanted, &self.map, req, &mut self.guard, &mut self.not, look)?;
             done.passed += picked.passed * self.page;
             self.map.missed(self.not.owner_unknown - unknown, picked.passed * self.page);
             for pieces in picked.pieces.chunk_by(|a, b| a.pid == b.pid) {

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use damon_core::{Action, Filter};
-use damon_ops_vaddr::linux::act::Guard;
+use damon_core::{Action, Filter, Request};
+use damon_ops_vaddr::linux::act::{Guard, Kept};
 use damon_ops_vaddr::linux::{
     FileError, Folio, KPageCount, PageFilters, PageFlags, Pfn, Process, ProcessPagemap, Whereabouts,
 };
@@ -138,7 +138,7 @@ impl Picker {
         &mut self,
         wanted: &[Folio],
         map: &ReverseMap,
-        action: Action,
+        req: &Request<'_>,
         guard: &mut Guard,
         not: &mut NotApplied,
         look: impl FnMut(u32, &[Place]) -> Vec<Option<Pfn>>,
@@ -155,6 +155,7 @@ impl Picker {
         self.counts.read(&pfns, &mut counts)?;
 
         let mut picked = Picked { passed: pfns.len() as u64, ..Picked::default() };
+        let action = req.action;
         let moves = matches!(action, Action::MigrateHot | Action::MigrateCold);
         let mut admitted: HashMap<u32, bool> = HashMap::new();
         let (mut places, mut counts) = (places.as_slice(), counts.as_slice());
@@ -163,14 +164,26 @@ impl Picker {
             let (own, later) = places.split_at(places.partition_point(|place| place.pfn.0 < end));
             let (mapped, rest) = counts.split_at(counts.len().min(folio.pages() as usize));
             (places, counts) = (later, rest);
-            let admits = |pid| *admitted.entry(pid).or_insert_with(|| guard.admits(pid, action, 0));
+            let admits = |place: &Place| {
+                let pid = place.pid;
+                if !*admitted.entry(pid).or_insert_with(|| guard.admits(pid, action, 0)) {
+                    return Err(Why::LeftAlone(pid));
+                }
+                let kept = if moves { guard.keeps(pid, place.addr, req.dests) } else { None };
+                kept.map_or(Ok(()), |why| Err(Why::Kept(why)))
+            };
             match judge(*folio, own, mapped, moves, self.page, admits) {
                 Ok(piece) => picked.pieces.push(piece),
                 Err(Why::Unmapped) => picked.unmapped.extend((folio.head.0..end).map(Pfn)),
                 Err(why) => {
                     let bytes = folio.pages() * self.page;
-                    if let Why::LeftAlone(pid) = why {
-                        let _ = guard.admits(pid, action, bytes);
+                    match why {
+                        Why::LeftAlone(pid) => _ = guard.admits(pid, action, bytes),
+                        Why::Kept(why) => {
+                            guard.kept(why, bytes);
+                            picked.passed -= folio.pages();
+                        }
+                        _ => {}
                     }
                     *why.of(not) += bytes;
                 }
@@ -188,6 +201,7 @@ enum Why {
     OwnerUnknown,
     Shared,
     LeftAlone(u32),
+    Kept(Kept),
     Cut,
 }
 
@@ -197,14 +211,14 @@ impl Why {
             Self::Unmapped => &mut not.unmapped,
             Self::OwnerUnknown => &mut not.owner_unknown,
             Self::Shared => &mut not.shared,
-            Self::LeftAlone(_) => &mut not.left_alone,
+            Self::LeftAlone(_) | Self::Kept(_) => &mut not.left_alone,
             Self::Cut => &mut not.cut,
         }
     }
 }
 
 /// The rule about pages that several map. A folio is acted on, if of each of its pages all places are known (`counts` says
-/// how many there are), and all their processes admitted; if a page has several places, only to move it. It is done
+/// how many there are), and all of them admitted; if a page has several places, only to move it. It is done
 /// through the first place, where all of the folio must be mapped in one piece.
 fn judge(
     folio: Folio,
@@ -212,14 +226,12 @@ fn judge(
     counts: &[u64],
     moves: bool,
     page: u64,
-    mut admits: impl FnMut(u32) -> bool,
+    admits: impl FnMut(&Place) -> Result<(), Why>,
 ) -> Result<Piece, Why> {
     let Some(first) = places.first() else {
         return Err(if counts.iter().all(|&count| count == 0) { Why::Unmapped } else { Why::OwnerUnknown });
     };
-    if let Some(place) = places.iter().find(|place| !admits(place.pid)) {
-        return Err(Why::LeftAlone(place.pid));
-    }
+    places.iter().try_for_each(admits)?;
     let (mut rest, mut shared, mut in_one_piece) = (places, false, true);
     for (n, count) in (0..folio.pages()).zip(counts.iter().chain(std::iter::repeat(&0))) {
         let pfn = Pfn(folio.head.0 + n);
@@ -269,7 +281,12 @@ mod tests {
     }
 
     fn judged(order: u8, list: &[(u32, u64, u64)], counts: &[u64], moves: bool) -> Result<(u32, u64, bool), Why> {
-        let piece = judge(folio(order), &places(list), counts, moves, PAGE, |pid| pid != 66)?;
+        let admits = |place: &Place| match place.pid {
+            66 => Err(Why::LeftAlone(66)),
+            77 => Err(Why::Kept(Kept::Policy)),
+            _ => Ok(()),
+        };
+        let piece = judge(folio(order), &places(list), counts, moves, PAGE, admits)?;
         Ok((piece.pid, piece.addr / PAGE, piece.shared))
     }
 
@@ -288,6 +305,7 @@ mod tests {
         assert_eq!(judged(0, &two, &[3], true), Err(Why::OwnerUnknown));
         assert_eq!(judged(0, &two[..1], &[2], false), Err(Why::OwnerUnknown));
         assert_eq!(judged(0, &[(1, 5, 8), (66, 9, 8)], &[2], true), Err(Why::LeftAlone(66)));
+        assert_eq!(judged(0, &[(1, 5, 8), (77, 9, 8)], &[2], true), Err(Why::Kept(Kept::Policy)), "of any of them");
         // Twice in one process is twice.
         assert_eq!(judged(0, &[(1, 5, 8), (1, 7, 8)], &[2], false), Err(Why::Shared));
     }

@@ -3,6 +3,7 @@
 //! Counterpart: `damos_madvise`, `damon_va_apply_scheme` (`mm/damon/vaddr.c`, Linux 7.3).
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use damon_core::{
 use super::error::{ActError, Forked};
 use super::{How, Own};
 use crate::linux::Page;
-use crate::linux::act::{self, Run, whole_pages};
+use crate::linux::act::{self, LeftAlone, Reach, Run, Tally, whole_pages};
 use crate::sys::{Advice, Mode, Pagemap, Pidfd, ScanRegion, Uffd, advise, in_memory};
 
 /// What is watched, told by who watches to who acts.
@@ -63,6 +64,8 @@ impl Own {
             pagemap,
             scans,
             this: Pidfd::open(self.pid).ok(),
+            reach: Reach::new(Path::new("/"), true),
+            left: Tally::default(),
             known: Arc::clone(&self.known),
         })
     }
@@ -97,6 +100,10 @@ impl Own {
 /// A protected page keeps the kernel from collapsing its block, so the block's registration with userfaultfd is taken
 /// back meanwhile: what was armed there shows as accessed or unknown in that window. Act between windows, as schemes do.
 /// With [`HugePages::Keep`](crate::HugePages::Keep) private memory that became huge is not watched for writes any more.
+///
+/// What may not go to every destination of a migration is left alone: the process's cpuset may lack the node, or a mapping's memory policy
+/// ([`Policy`](crate::linux::Policy)) name others. To know that, migrations have the kernel go through the process's page tables now
+/// and then (`numa_maps`, 20 ns a page), for a hundredth of the time at most; it locks a mapping against changes meanwhile.
 #[derive(Debug)]
 pub struct OwnActor {
     target: TargetId,
@@ -107,6 +114,8 @@ pub struct OwnActor {
     /// `PAGEMAP_SCAN` works.
     scans: bool,
     this: Option<Pidfd>,
+    reach: Reach,
+    left: Tally,
     known: Known,
 }
 
@@ -119,6 +128,21 @@ struct Done {
 }
 
 impl OwnActor {
+    /// Migrations heed memory policies, as they do at first, or not. Cpusets hold in any case.
+    pub fn ignore_policies(&mut self, wanted: bool) {
+        self.reach = Reach::new(Path::new("/"), !wanted);
+    }
+
+    /// What cpuset and memory policies kept from being moved until now.
+    pub fn left_alone(&self) -> LeftAlone {
+        self.left.now()
+    }
+
+    /// The same later on, for who gives the actor away.
+    pub fn tally(&self) -> Tally {
+        self.left.clone()
+    }
+
     /// `Ok(None)`: it is no advice.
     fn advice(action: Action) -> Result<Option<Advice>, Unsupported> {
         let advice = match (action, act::advice(action)) {
@@ -266,7 +290,7 @@ impl OwnActor {
     }
 
     fn try_apply(
-        &self,
+        &mut self,
         target: TargetId,
         range: AddrRange,
         req: &Request<'_>,
@@ -275,11 +299,19 @@ impl OwnActor {
         let places = self.places(target, range)?;
         let advice = Self::advice(req.action)?;
         self.can_filter(req)?;
-        let migrate = if migrates(req.action) { Some(self.can_migrate(req)?) } else { None };
+        if migrates(req.action) {
+            self.can_migrate(req)?;
+            self.reach.renew();
+        }
         for place in &places {
-            for part in self.passing(place, req.filters)? {
+            let mut passing = self.passing(place, req.filters)?;
+            if migrates(req.action) {
+                let kept = self.reach.cut(self.pid, &mut passing, req.dests, false);
+                kept.into_iter().for_each(|(why, bytes)| self.left.kept(why, bytes));
+            }
+            for part in passing {
                 done.passed += part.size();
-                if let Some(this) = migrate {
+                if let Some(this) = self.this.as_ref().filter(|_| migrates(req.action)) {
                     let act::Done { size, error, .. } = act::migrate(this, &self.movable(part)?, req.dests, false);
                     done.size += size;
                     done.error = done.error.take().or(error.map(Into::into));

@@ -11,7 +11,7 @@ use std::time::Instant;
 use damon_core::{Action, AddrRange, Applied, ApplyOps, Request, TargetId, Unsupported};
 
 use super::roster::Roster;
-use crate::linux::act::{self, Done, Guard, Guardrails, LeftAlone, ProcessError, Selector, whole_pages};
+use crate::linux::act::{self, Done, Guard, Guardrails, LeftAlone, ProcessError, Selector, Tally, whole_pages};
 use crate::linux::{
     FilterError, Mapping, MapsError, Process, ProcessOpenError, ProcessPagemap, Resident, huge_page_size,
 };
@@ -64,6 +64,10 @@ impl From<Unsupported> for RemoteActError {
 /// Filters are answered from `kpageflags` and its kin: as root; on which node a page lies, by `move_pages`. The mappings of a process are read once per application.
 /// An unmapped hole in a range is passed over: it counts neither as passed nor as an error. With filters so is what is not
 /// in memory, except for willneed.
+///
+/// What may not go to every destination of a migration is left alone and counts as not passed: a process's cpuset may lack the node, or a
+/// mapping's memory policy ([`Policy`](crate::linux::Policy)) name others. What the process allows after it was read shows in the next
+/// reading. A stat with destinations counts what could go there.
 #[derive(Debug)]
 pub struct RemoteActor {
     known: Roster,
@@ -142,8 +146,13 @@ impl RemoteActor {
     }
 
     /// What the guardrails kept from being acted on until now.
-    pub const fn left_alone(&self) -> LeftAlone {
+    pub fn left_alone(&self) -> LeftAlone {
         self.guard.left_alone()
+    }
+
+    /// The same later on, for who gives the actor away.
+    pub fn tally(&self) -> Tally {
+        self.guard.tally()
     }
 
     /// The process of `target` and what is known of it.
@@ -187,6 +196,9 @@ impl RemoteActor {
         let Some((by_node, filters)) = act::by_node(req.filters) else { return Err(node_lines(action).into()) };
         if !by_node.is_empty() {
             parts = act::on_nodes(process.pidfd(), &parts, by_node, *page)?;
+        }
+        if migrates || action == Action::Stat {
+            guard.confine(pid, &mut parts, req.dests, action);
         }
         if migrates {
             let mut runs = Vec::new();

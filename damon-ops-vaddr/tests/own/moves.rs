@@ -2,10 +2,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use damon_core::{Action, ApplyOps, Dest, NodeId, Ops, Request};
-use damon_ops_vaddr::Method;
+use damon_core::{Action, AddrRange, ApplyOps, Dest, NodeId, Ops, Request};
+use damon_ops_vaddr::{Method, Own, PrivateMap};
 
+use crate::raw;
 use crate::support::{TARGET, check, lacks, samples, watched};
+
+const PAGE: u64 = 4_096;
 
 #[test]
 fn own_pages_move_to_another_node_and_back_while_they_are_watched() {
@@ -37,4 +40,32 @@ fn own_pages_move_to_another_node_and_back_while_they_are_watched() {
             assert!(!window[0].seen.is_access() && window[1].seen.is_access(), "{method}: {window:?}");
         }
     }
+}
+
+#[test]
+fn own_memory_that_was_bound_to_a_node_stays_there_unless_policies_are_ignored() {
+    if !std::path::Path::new("/sys/devices/system/node/node1").exists() {
+        return lacks("a second node");
+    }
+    let map = PrivateMap::new(64 * PAGE as usize).unwrap();
+    let _ = map.advise_huge(false);
+    map.atomics().iter().for_each(|word| word.store(1, Relaxed));
+    let bound = AddrRange::from_len(map.range().start() + 16 * PAGE, 32 * PAGE).unwrap();
+    raw::mbind(bound, raw::BIND, 1).unwrap();
+    let mut own = Own::new(TARGET).unwrap();
+    if let Err(e) = own.watch_private(map.range()) {
+        return lacks(&e.to_string());
+    }
+    let mut actor = own.actor().unwrap();
+    let dests = [Dest { node: NodeId(1), weight: 1 }];
+    let req = Request::new(Action::MigrateCold, &[], &dests);
+    if let Err(e) = actor.supports(Some(TARGET), &req) {
+        return lacks(&e.to_string());
+    }
+    let done = actor.apply(TARGET, map.range(), &req);
+    assert!(done.error.is_none(), "{:?}", done.error);
+    assert_eq!((done.size, done.filter_passed, actor.left_alone().policy), (32 * PAGE, 32 * PAGE, 32 * PAGE));
+    assert_eq!(actor.verify(TARGET, bound, &req).unwrap(), Some(0));
+    actor.ignore_policies(true);
+    assert_eq!(actor.apply(TARGET, bound, &req).size, 32 * PAGE);
 }

@@ -63,6 +63,10 @@ fn child() {
             }
             "fork" => raw::fork_sleeper(),
             "hugepage" => raw::advise_huge(AddrRange::new(number(1), number(2)).unwrap()).map_or(1, |()| 0),
+            "mbind" => {
+                let range = AddrRange::new(number(1), number(2)).unwrap();
+                raw::mbind(range, number(3) as i32, number(4)).map_or(1, |()| 0)
+            }
             other => panic!("the child knows no {other:?}"),
         };
         println!("={answer}");
@@ -141,6 +145,12 @@ impl Child {
 
     pub(crate) fn about(&mut self, what: &str, range: AddrRange) -> u64 {
         self.tell(&format!("{what} {} {}", range.start(), range.end()))
+    }
+
+    /// Gives memory a policy, on the nodes whose bits are set.
+    pub(crate) fn bind(&mut self, range: AddrRange, mode: i32, nodes: u64) {
+        let what = format!("mbind {} {} {mode} {nodes}", range.start(), range.end());
+        assert_eq!(self.tell(&what), 0, "{what}");
     }
 
     pub(crate) fn is_intact(&mut self, range: AddrRange) -> bool {

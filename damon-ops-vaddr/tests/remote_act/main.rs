@@ -14,4 +14,5 @@ mod guard;
 #[path = "../own/raw.rs"]
 mod raw;
 mod reclaim;
+mod stays;
 mod support;

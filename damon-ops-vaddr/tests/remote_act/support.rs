@@ -120,15 +120,20 @@ impl Cgroup {
 
     /// With the memory controller; `None`, and said, where that cannot be had.
     pub(crate) fn new(name: &str) -> Option<Self> {
+        Self::with(name, "memory", "memory.min")
+    }
+
+    /// The same with another controller, which has this file.
+    pub(crate) fn with(name: &str, controller: &str, file: &str) -> Option<Self> {
         let path = std::path::Path::new(Self::ROOT).join(format!("damon-test-{name}"));
         let parent = path.parent().unwrap();
         let control = parent.join("cgroup.subtree_control");
-        if !std::fs::read_to_string(&control).unwrap_or_default().contains("memory") {
-            let _ = std::fs::write(&control, "+memory");
+        if !std::fs::read_to_string(&control).unwrap_or_default().contains(controller) {
+            let _ = std::fs::write(&control, format!("+{controller}"));
         }
-        if std::fs::create_dir_all(&path).is_err() || !path.join("memory.min").exists() {
+        if std::fs::create_dir_all(&path).is_err() || !path.join(file).exists() {
             let _ = std::fs::remove_dir(&path);
-            lacks("a cgroup of its own with memory.min");
+            lacks(&format!("a cgroup of its own with {file}"));
             return None;
         }
         Some(Self(path))

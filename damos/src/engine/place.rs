@@ -88,7 +88,8 @@ impl Running {
             if self.scheme.quota.size > 0 && *found >= self.scheme.quota.size {
                 continue;
             }
-            let there = look(actor, &lines, target, range, granule, self.places.looks);
+            let request = Request::new(Action::Stat, &lines, &self.scheme.dests);
+            let there = look(actor, &request, target, range, granule, self.places.looks);
             *found = found.saturating_add(there);
             self.places.known.insert((target, range.start()), (range.end(), there));
             self.places.eligible = self.places.eligible.saturating_add(there);
@@ -119,17 +120,16 @@ impl Running {
     }
 }
 
-/// How much of `range` passes the lines, by what of some pages of it does. Who cannot tell says of nothing that it does.
+/// How much of `range` passes the request, by what of some pages of it does. Who cannot tell says of nothing that it does.
 fn look<A: ApplyOps + ?Sized>(
     actor: &mut A,
-    lines: &[Filter],
+    request: &Request<'_>,
     target: TargetId,
     range: AddrRange,
     granule: u64,
     turn: u64,
 ) -> u64 {
-    let request = Request::new(Action::Stat, lines, &[]);
-    let mut passed = |part: AddrRange| actor.apply(target, part, &request).filter_passed.min(part.size());
+    let mut passed = |part: AddrRange| actor.apply(target, part, request).filter_passed.min(part.size());
     let piece = PIECE * granule;
     let stride = range.size() / PIECES / granule * granule;
     if stride <= piece {

@@ -42,7 +42,7 @@ impl QuotaState {
 impl Running {
     /// Has each target a part of the quota of its own?
     pub(super) fn is_divided(&self) -> bool {
-        !self.scheme.shares.is_empty() || self.scheme.primary.is_some()
+        !self.scheme.shares.is_empty() || !self.scheme.primary.is_empty()
     }
 
     /// Divides what the charge window may work on by what each target has to work on.
@@ -77,17 +77,19 @@ impl Running {
             claims.push(Claim { group: 0, weight, want: usize::try_from(want).unwrap_or(usize::MAX >> 8) });
         }
         let mut left = usize::try_from(self.quota.effective / granule).unwrap_or(usize::MAX >> 8);
-        let primary = self.scheme.primary.and_then(|id| targets.iter().position(|t| *t == id));
-        let mut relieved = 0;
-        if let Some(primary) = primary.and_then(|at| claims.get_mut(at)) {
-            relieved = core::mem::take(&mut primary.want).min(left);
-            left -= relieved;
-        }
         let mut shares = Shares::default();
-        let given = shares.divide(left, &claims);
-        for (i, (p, given)) in self.quota.portions.iter_mut().zip(given).enumerate() {
-            let given = if primary == Some(i) { relieved } else { *given };
-            p.limit = (given as u64).saturating_mul(granule);
+        for first in [true, false] {
+            let turn = |target: &TargetId| self.scheme.primary.contains(target) == first;
+            let wants = |(target, claim): (&TargetId, &Claim)| Claim {
+                want: if turn(target) { claim.want } else { 0 },
+                ..*claim
+            };
+            let wanted: Vec<Claim> = targets.iter().zip(&claims).map(wants).collect();
+            let given = shares.divide(left, &wanted);
+            for (p, given) in self.quota.portions.iter_mut().zip(given).filter(|(p, _)| turn(&p.target)) {
+                p.limit = (*given as u64).saturating_mul(granule);
+                left = left.saturating_sub(*given);
+            }
         }
         for (i, &target) in targets.iter().enumerate() {
             histogram.clear();

@@ -48,10 +48,11 @@ pub struct Scheme {
     /// How much.
     pub quota: Quota,
     /// Which target gets how much of the quota: by weight, and what one has no use for is lent to the others. A target that is not
-    /// named has the weight 100. Empty, and without a primary one: the quota is used up in order of address, as in the kernel.
+    /// named has the weight 100. Empty, and without primary ones: the quota is used up in order of address, as in the kernel.
     pub shares: Vec<TargetShare>,
-    /// This target gets of the quota what it has use for; what is left is shared.
-    pub primary: Option<TargetId>,
+    /// These targets, a workload that comes first, get of the quota what they have use for; what is left the others share. Where it is less,
+    /// they share it. Empty: nobody comes first.
+    pub primary: Vec<TargetId>,
     /// When at all.
     pub watermarks: Option<Watermarks>,
     /// To which regions; see [`CoreFilter`].
@@ -83,7 +84,7 @@ impl Scheme {
             dests: Vec::new(),
             quota: Quota::default(),
             shares: Vec::new(),
-            primary: None,
+            primary: Vec::new(),
             watermarks: None,
             core_filters: Vec::new(),
             filters: Vec::new(),

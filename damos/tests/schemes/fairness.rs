@@ -49,7 +49,8 @@ fn ten_windows(scheme: Scheme, busy: [bool; 3]) -> [u64; 3] {
 #[test]
 fn a_quota_is_shared_by_weight_and_what_is_unused_is_lent_on() {
     let in_order = Scheme { shares: Vec::new(), ..by_weight() };
-    let primary = Scheme { primary: Some(T0), ..by_weight() };
+    let primary = Scheme { primary: vec![T0], ..by_weight() };
+    let two = Scheme { primary: vec![T0, TargetId::new(1)], ..by_weight() };
     let rows = [
         ("first come, first served", in_order, [false; 3], [700, 0, 0]),
         ("by weight", by_weight(), [false; 3], [100, 200, 400]),
@@ -57,6 +58,8 @@ fn a_quota_is_shared_by_weight_and_what_is_unused_is_lent_on() {
         ("by weight, the first busy", by_weight(), [true, false, false], [0, 240, 460]),
         ("the first is primary", primary.clone(), [false; 3], [700, 0, 0]),
         ("the first is primary, and busy", primary, [true, false, false], [0, 240, 460]),
+        ("the first two are primary", two.clone(), [false; 3], [240, 460, 0]),
+        ("the first two are primary, and busy", two, [true, true, false], [0, 0, 700]),
     ];
     let mut table =
         String::from("| 70 pages a window, ten windows | weight 1 | weight 2 | weight 4 |\n|---|---|---|---|\n");
@@ -81,7 +84,7 @@ fn a_primary_target_that_wants_little_leaves_the_rest() {
     let targets = sizes.map(|size| vec![span(pages(0, size), Sees::Accesses)]).to_vec();
     let mut monitor = watched(AttrsSpec::default(), 1, 3, &mut Picture { targets, hot: |_, _| false });
     let mut actor = Actor::default();
-    let scheme = Scheme { primary: Some(T0), ..by_weight() };
+    let scheme = Scheme { primary: vec![T0], ..by_weight() };
     let mut schemes = Schemes::new(&monitor.view(), &actor, vec![scheme]).expect("a valid scheme");
     let _ = schemes.apply(Instant::ZERO, true, &mut monitor, &mut actor, &mut ());
     let of = |t: u32| actor.asked.iter().filter(|a| a.target.get() == t).map(|a| a.range.size() / GRANULE).sum::<u64>();

@@ -89,7 +89,7 @@ fn schemes() -> impl Strategy<Value = Scheme> {
     let (few, seldom) = (prop::option::weighted(0.2, 1..6u64), prop::bool::weighted(0.2));
     let guard = prop::option::weighted(0.3, 1..900u64).prop_map(|ms| ms.map(Duration::from_millis));
     let share = (0..3u32, 0..9u16).prop_map(|(t, weight)| TargetShare { target: TargetId::new(t), weight });
-    let shared = (prop::collection::vec(share, 0..3), prop::option::of((0..3u32).prop_map(TargetId::new)));
+    let shared = (prop::collection::vec(share, 0..3), prop::collection::vec((0..3u32).prop_map(TargetId::new), 0..3));
     let rest = (interval, few, seldom, prop::bool::weighted(0.2), first, guard, shared);
     (action, prop_oneof![Just(AccessPattern::default()), pattern], quotas(), watermarks, filters(), rest).prop_map(
         |(

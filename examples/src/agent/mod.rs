@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::Args;
 use damon_core::{Attrs, AttrsSpec, DynOps, Monitor, Next};
 use damon_ops_paddr::HostMetrics;
-use damon_ops_vaddr::linux::act::Guardrails;
+use damon_ops_vaddr::linux::act::{Guardrails, LeftAlone};
 use damos::clock::{Clock, thread_cpu_time};
 use damos::context::Budget;
 use damos::scheme::Scheme;
@@ -48,9 +48,18 @@ pub struct Options {
     /// CPU time that it may take, in thousandths of a CPU; beyond that it looks less often.
     #[arg(long, default_value_t = 20)]
     cpu_permille: u32,
+    #[arg(skip)]
+    ignore_policies: bool,
 }
 
 impl Options {
+    /// The same; whoever acts migrates whatever memory policies say, if `wanted`.
+    #[must_use]
+    pub fn ignoring_policies(mut self, wanted: bool) -> Self {
+        self.ignore_policies = wanted;
+        self
+    }
+
     /// Shall it only say what it would do?
     pub const fn is_dry_run(&self) -> bool {
         self.dry_run
@@ -110,7 +119,8 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
         }
         telemetry::describe();
 
-        let rails = Guardrails { protected_cgroups: options.protect.clone(), ..Guardrails::default() };
+        let (protected_cgroups, ignore_policies) = (options.protect.clone(), options.ignore_policies);
+        let rails = Guardrails { protected_cgroups, ignore_policies, ..Guardrails::default() };
         let (ops, mut opened) = subject.open(rails)?;
         self.say(&opened.capabilities);
         let mut monitor = Monitor::new(Attrs::try_from(plan.attrs)?, 1);
@@ -123,7 +133,7 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
         self.say("watching");
         let reload = || reload.swap(false, Ordering::Relaxed).then_some(options);
         let done = self.watch(&mut context, &mut opened, &stop, reload, besides);
-        self.report(&context);
+        self.report(&context, &opened);
         drop(scraped);
         done
     }
@@ -136,7 +146,7 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
         reload: impl Fn() -> Option<&'a Options>,
         besides: Besides<'_>,
     ) -> Result<(), Box<dyn Error>> {
-        let clock = Clock::new();
+        let (clock, mut said) = (Clock::new(), Vec::new());
         loop {
             let next =
                 context.step_with(clock.now(), thread_cpu_time(), |context| telemetry::publish(context, self.name))?;
@@ -147,6 +157,12 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
                 }
             }
             besides(context, opened)?;
+            for (_, why) in reasons(&opened.left_alone()) {
+                if !said.contains(&why) {
+                    self.say(&format!("leaves alone {why}"));
+                    said.push(why);
+                }
+            }
             let wait = match next {
                 Next::At(due) => clock.until(due).min(OFTEN),
                 _ => OFTEN,
@@ -175,7 +191,7 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
         Ok(plan)
     }
 
-    fn report(&self, context: &Context<Box<DynOps>>) {
+    fn report(&self, context: &Context<Box<DynOps>>, opened: &Opened) {
         for (i, scheme) in context.schemes().schemes().enumerate() {
             let s = context.schemes().stats(i).unwrap_or_default();
             let (did, action) = (if scheme.dry_run { "would have applied" } else { "applied" }, scheme.action);
@@ -183,6 +199,9 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
             // Who does not guard against it does not look.
             let back = scheme.thrash_guard.map_or(String::new(), |_| format!("; {back} came back"));
             self.say(&format!("{did} {action:?} to {applied} of {tried} that it was tried on{back}"));
+        }
+        for (size, why) in reasons(&opened.left_alone()) {
+            self.say(&format!("left alone {}: {why}", bytes(size)));
         }
         if let Some(e) = context.last_action_error() {
             self.say(&format!("{} actions failed, the last: {e}", context.health().failed_actions));
@@ -192,4 +211,18 @@ impl<F: Fn(&str) -> Result<Plan, Box<dyn Error>>> Agent<F> {
     fn say(&self, what: &str) {
         eprintln!("{}: {what}", self.name);
     }
+}
+
+/// What was left alone, in bytes, and why: reasons that there were.
+pub fn reasons(left: &LeftAlone) -> impl Iterator<Item = (u64, &'static str)> {
+    let all = [
+        (left.this_process, "memory of this process"),
+        (left.protected_cgroup, "memory of protected cgroups"),
+        (left.pinned, "pinned memory"),
+        (left.mapped_elsewhere, "memory that others map, too"),
+        (left.memory_min, "memory that keeps a cgroup at its memory.min"),
+        (left.cpuset, "memory whose process may not use the other node (cpuset.mems)"),
+        (left.policy, "memory whose policy keeps it on its node (mbind, set_mempolicy)"),
+    ];
+    all.into_iter().filter(|(size, _)| *size > 0)
 }

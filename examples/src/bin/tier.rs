@@ -4,17 +4,19 @@
 //! sudo tier --dry-run
 //! sudo tier --live
 //! sudo tier --config tier.toml --cgroup /system.slice/database.service --prometheus 127.0.0.1:9464
+//! sudo tier --cgroup /tenants --share /tenants/batch=20 --primary /tenants/database
 //! ```
 //!
 //! Without a parameter it tiers all of physical memory. Needs root, page_idle, and nodes of different speed, one of them without
-//! CPUs. Counterpart: `samples/damon/mtier.c`, whose goals it has.
+//! CPUs. What a process's cpuset or a mapping's memory policy keeps on its node stays there, and that is said. Counterpart:
+//! `samples/damon/mtier.c`, whose goals it has.
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use examples::agent::{Agent, Options};
 use examples::subject::Subject;
-use examples::tiering::{Live, Planner, Share, Shares, Steering};
+use examples::tiering::{Live, Planner, Primary, Share, Shares, Steering};
 
 /// Memory tiering.
 #[derive(Parser)]
@@ -28,6 +30,13 @@ struct Arguments {
     /// again.
     #[arg(long, value_name = "CGROUP=WEIGHT")]
     share: Vec<Share>,
+    /// Whose memory comes first: the processes of a cgroup, such as /database, or those that descend from a pid; for --cgroup and --pid.
+    /// Theirs is promoted first, and demoted last. May be given again.
+    #[arg(long, value_name = "CGROUP|PID")]
+    primary: Vec<Primary>,
+    /// Moves memory whatever its mapping's memory policy says (mbind, set_mempolicy, numactl).
+    #[arg(long)]
+    ignore_policies: bool,
     #[command(flatten)]
     subject: Option<Subject>,
 }
@@ -39,21 +48,25 @@ fn arguments() -> Result<Arguments, clap::Error> {
 }
 
 fn main() -> ExitCode {
-    let Arguments { options, live, share, subject } = arguments().unwrap_or_else(|e| e.exit());
+    let Arguments { options, live, share, primary, ignore_policies, subject } =
+        arguments().unwrap_or_else(|e| e.exit());
+    let options = options.ignoring_policies(ignore_policies);
     let subject = subject.unwrap_or_else(Subject::machine);
     let planner = Planner::new(subject.is_physical());
     let agent = Agent { name: "tier", plan: |text: &str| planner.plan(text, options.is_dry_run()) };
-    if subject.is_physical() && !share.is_empty() {
-        return agent.ended(Err("physical memory is nobody's: for --share give --cgroup or --pid".into()));
+    let whose = [("--share", share.is_empty()), ("--primary", primary.is_empty())];
+    if let Some((what, _)) = whose.iter().find(|(_, none)| subject.is_physical() && !none) {
+        return agent.ended(Err(format!("physical memory is nobody's: for {what} give --cgroup or --pid").into()));
     }
-    let (mut live, mut shares, mut steering) = (live.then(Live::default), Shares::new(share), Steering::default());
+    let (mut live, mut shares, mut steering) =
+        (live.then(Live::default), Shares::new(share, primary), Steering::default());
     let done = agent.run(&options, &subject, &mut |context, opened| {
         steering.keep(&planner, context)?;
         let Some(plan) = planner.last() else { return Ok(()) };
         if let Some(live) = &mut live {
-            live.look(&plan, context);
+            live.look(&plan, context, opened);
         }
-        shares.keep(&plan, context, opened)
+        shares.keep(&planner, context, opened)
     });
     agent.ended(done)
 }

@@ -119,7 +119,7 @@ impl Subject {
         let first = self.pid.and_then(|pid| Process::open(Path::new("/"), pid).ok());
         let (whose, capabilities) = (Whose::Processes(remote.roster(), first), remote.capabilities().to_string());
         let acting = Acting::Processes(Box::new(remote.actor(how.rails)));
-        Ok((Box::new(Erased(remote)), Opened { targets: Vec::new(), command, capabilities, whose, acting }))
+        Ok((Box::new(Erased(remote)), Opened { targets: Vec::new(), command, capabilities, whose, acting, left: None }))
     }
 
     fn physical(&self, rails: Guardrails) -> Result<Backend, Box<dyn Error>> {
@@ -128,7 +128,7 @@ impl Subject {
         paddr.watch(target, self.node.map_or(Area::SystemRam, |n| Area::Node(NodeId(n))))?;
         let (targets, capabilities) = (vec![TargetSpec::new(target)], paddr.capabilities().to_string());
         let (whose, acting) = (Whose::Machine, Acting::Physical(rails));
-        Ok((Box::new(Erased(paddr)), Opened { targets, command: None, capabilities, whose, acting }))
+        Ok((Box::new(Erased(paddr)), Opened { targets, command: None, capabilities, whose, acting, left: None }))
     }
 
     fn coarse(&self, every: Duration, output: Output) -> Result<Backend, Box<dyn Error>> {
@@ -144,7 +144,10 @@ impl Subject {
              not its descendants. This slows it down.\nnever seen: devices (DMA); accesses by a CPU that still has a page's translation"
         );
         let (targets, whose) = (vec![TargetSpec::new(target)], Whose::One(process));
-        Ok((Box::new(Erased(coarse)), Opened { targets, command, capabilities, whose, acting: Acting::Nobody }))
+        Ok((
+            Box::new(Erased(coarse)),
+            Opened { targets, command, capabilities, whose, acting: Acting::Nobody, left: None },
+        ))
     }
 }
 
@@ -160,7 +163,7 @@ fn demo() -> Result<Backend, Box<dyn Error>> {
     }
     let (targets, capabilities) = (vec![TargetSpec::new(target)], own.capabilities().to_string());
     let (acting, whose) = (Acting::Own(Box::new(own.actor()?)), Whose::Demo(demo));
-    Ok((Box::new(Erased(own)), Opened { targets, command: None, capabilities, whose, acting }))
+    Ok((Box::new(Erased(own)), Opened { targets, command: None, capabilities, whose, acting, left: None }))
 }
 
 impl fmt::Display for Subject {

@@ -5,7 +5,7 @@ use std::error::Error;
 use damon_core::{DynOps, TargetId, TargetSpec};
 use damon_ops_paddr::{ActorOptions, PaddrActor};
 use damon_ops_vaddr::linux::Process;
-use damon_ops_vaddr::linux::act::Guardrails;
+use damon_ops_vaddr::linux::act::{Guardrails, LeftAlone, Tally};
 use damon_ops_vaddr::remote::Roster;
 use damon_ops_vaddr::{OwnActor, RemoteActor};
 use damos::Context;
@@ -24,6 +24,8 @@ pub struct Opened {
     pub capabilities: String,
     pub(super) whose: Whose,
     pub(super) acting: Acting,
+    /// What who acts leaves alone.
+    pub(super) left: Option<Tally>,
 }
 
 /// Whose memory it is.
@@ -53,16 +55,28 @@ impl Opened {
     /// When that may not be done here.
     pub fn act(&mut self, context: &mut Context<Box<DynOps>>) -> Result<(), Box<dyn Error>> {
         match std::mem::replace(&mut self.acting, Acting::Taken) {
-            Acting::Processes(actor) => context.set_actor(*actor),
-            Acting::Own(actor) => context.set_actor(*actor),
+            Acting::Processes(actor) => {
+                self.left = Some(actor.tally());
+                context.set_actor(*actor);
+            }
+            Acting::Own(actor) => {
+                self.left = Some(actor.tally());
+                context.set_actor(*actor);
+            }
             Acting::Physical(rails) => {
                 let actor = PaddrActor::new(ActorOptions { rails, ..ActorOptions::default() })?;
+                self.left = Some(actor.tally());
                 context.set_actor(actor);
             }
             Acting::Nobody => {}
             Acting::Taken => return Err("somebody acts already".into()),
         }
         Ok(())
+    }
+
+    /// What who acts has left alone until now.
+    pub fn left_alone(&self) -> LeftAlone {
+        self.left.as_ref().map(Tally::now).unwrap_or_default()
     }
 
     /// What is mapped in a target's addresses now; nothing where that has no meaning, or the process is gone.

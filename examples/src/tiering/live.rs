@@ -9,7 +9,9 @@ use damos::Context;
 use damos::engine::Schemes;
 use damos::preset::tier::{Direction, Plan, Route};
 
+use crate::agent::reasons;
 use crate::heatmap::bytes;
+use crate::subject::Opened;
 
 const OFTEN: Duration = Duration::from_secs(1);
 /// Cells of a bar.
@@ -54,7 +56,7 @@ struct Flow {
 
 impl Live {
     /// Draws, if it is time to.
-    pub fn look(&mut self, plan: &Plan, context: &Context<Box<DynOps>>) {
+    pub fn look(&mut self, plan: &Plan, context: &Context<Box<DynOps>>, opened: &Opened) {
         let now = Instant::now();
         let passed = self.drawn.map(|at| now.duration_since(at));
         if passed.is_some_and(|passed| passed < OFTEN) {
@@ -76,6 +78,9 @@ impl Live {
         );
         if let Some(e) = context.last_action_error() {
             let _ = writeln!(text, "{} actions failed, the last: {e}", health.failed_actions);
+        }
+        for (size, why) in reasons(&opened.left_alone()) {
+            let _ = writeln!(text, "left alone {}: {why}", bytes(size));
         }
         // Home, and each line clears what is left of the one before.
         print!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"));

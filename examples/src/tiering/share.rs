@@ -1,4 +1,4 @@
-//! Who gets how much of what may be moved: cgroups with weights, kept up to date as their processes come and go.
+//! Who gets how much of what may be moved: cgroups with weights, and who comes first; kept up to date as processes come and go.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use damon_core::{DynOps, TargetId};
 use damos::Context;
-use damos::preset::tier::Plan;
 use damos::scheme::TargetShare;
 
+use super::Planner;
+use super::primary::{Primary, parent};
 use crate::subject::Opened;
 
 /// What a target weighs that nobody named.
@@ -40,43 +41,62 @@ impl FromStr for Share {
     }
 }
 
-/// All of them, and what was made of them last.
+/// All of them, and who comes first.
 #[derive(Clone, Debug, Default)]
 pub struct Shares {
     wanted: Vec<Share>,
-    given: Vec<TargetShare>,
+    primary: Vec<Primary>,
     looked: Option<Instant>,
+    /// How many processes come first; `None`: nobody looked yet.
+    first: Option<usize>,
 }
 
 impl Shares {
     /// What is wanted.
-    pub fn new(wanted: Vec<Share>) -> Self {
-        Self { wanted, ..Self::default() }
+    pub fn new(wanted: Vec<Share>, primary: Vec<Primary>) -> Self {
+        Self { wanted, primary, ..Self::default() }
     }
 
-    /// Gives each process its part of its cgroup's share, in the schemes of `plan`; looked at once in a second.
+    /// Gives each process its part of its cgroup's share, and those that come first their place, in the last plan of `planner`; looked at
+    /// once in a second. Where nobody comes first any more, or again, that is said on standard error.
     ///
     /// # Errors
     /// When the schemes cannot be set any more.
     pub fn keep(
         &mut self,
-        plan: &Plan,
+        planner: &Planner,
         context: &mut Context<Box<DynOps>>,
         opened: &Opened,
     ) -> Result<(), Box<dyn Error>> {
-        if self.wanted.is_empty() || self.looked.is_some_and(|at| at.elapsed() < OFTEN) {
+        let nobody = self.wanted.is_empty() && self.primary.is_empty();
+        if nobody || self.looked.is_some_and(|at| at.elapsed() < OFTEN) {
             return Ok(());
         }
         self.looked = Some(Instant::now());
-        let members = context.view().targets().iter().map(|t| (t.id(), opened.pid(t.id()).and_then(cgroup))).collect();
-        let shares = divide(&self.wanted, &members);
-        if shares != self.given || context.schemes().schemes().any(|scheme| scheme.shares != shares) {
-            let mut schemes = plan.schemes.clone();
-            schemes.iter_mut().for_each(|scheme| scheme.shares.clone_from(&shares));
-            context.set_schemes(schemes)?;
-            self.given = shares;
+        let pids: Vec<_> =
+            context.view().targets().iter().filter_map(|t| Some((t.id(), opened.pid(t.id())?))).collect();
+        let members: BTreeMap<_, _> = pids.iter().map(|&(target, pid)| (target, cgroup(pid))).collect();
+        let first = |&(target, pid): &(TargetId, u32)| {
+            let cgroup = members.get(&target).and_then(Option::as_deref);
+            self.primary.iter().any(|primary| primary.has(pid, cgroup, parent)).then_some(target)
+        };
+        let primary: Vec<TargetId> = pids.iter().filter_map(first).collect();
+        self.tell(primary.len());
+        let shares = if self.wanted.is_empty() { Vec::new() } else { divide(&self.wanted, &members) };
+        match planner.divided(shares, primary) {
+            Some(schemes) => Ok(context.set_schemes(schemes)?),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn tell(&mut self, first: usize) {
+        let before = self.first.replace(first);
+        match first {
+            _ if self.primary.is_empty() => {}
+            0 if before != Some(0) => eprintln!("tier: no process that is watched comes first (--primary)"),
+            1.. if matches!(before, None | Some(0)) => eprintln!("tier: {first} processes come first"),
+            _ => {}
+        }
     }
 }
 

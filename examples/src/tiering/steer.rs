@@ -26,7 +26,7 @@ impl Default for Steering {
 }
 
 impl Steering {
-    /// Gives `context` what has changed, if it is time to look. Shares stay as they are.
+    /// Gives `context` what has changed, if it is time to look.
     ///
     /// # Errors
     /// When the schemes cannot be set any more.
@@ -43,9 +43,6 @@ impl Steering {
         if !steered.schemes {
             return Ok(());
         }
-        let mut schemes = plan.schemes;
-        let given = context.schemes().schemes();
-        schemes.iter_mut().zip(given).for_each(|(scheme, given)| scheme.shares.clone_from(&given.shares));
-        Ok(context.set_schemes(schemes)?)
+        Ok(context.set_schemes(plan.schemes)?)
     }
 }

@@ -1,10 +1,13 @@
 //! What nobody acts on, whatever a scheme says: the agent itself, protected cgroups, memory below a cgroup's
-//! `memory.min`, what devices and others use unseen.
+//! `memory.min`, what devices and others use unseen; and what is to stay on its node.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use damon_core::{Action, AddrRange, TargetId};
+use damon_core::{Action, AddrRange, Dest, TargetId};
+
+use super::{Kept, Reach};
 
 /// What to leave alone. What is left alone counts as not passed and not applied, and in [`LeftAlone`].
 ///
@@ -25,6 +28,10 @@ pub struct Guardrails {
     /// Ranges that others map too, and whose accesses nobody reports: nothing is done there for want of accesses (cold,
     /// pageout, lru_deprio, migrate_cold).
     pub mapped_elsewhere: Vec<(TargetId, AddrRange)>,
+    /// Migrate whatever memory policies say ([`Policy`](crate::linux::Policy)). Otherwise what has one stays on the nodes that it
+    /// names, which takes a reading of the process's page tables now and then: 1% of one CPU at most for all processes, after the first
+    /// reading of each. Cpusets hold in any case.
+    pub ignore_policies: bool,
 }
 
 /// How much was left alone, in bytes, by why.
@@ -41,6 +48,32 @@ pub struct LeftAlone {
     pub mapped_elsewhere: u64,
     /// Paging it out would take a cgroup below its `memory.min`.
     pub memory_min: u64,
+    /// It was to be moved to a node that its process's cpuset has not (`cpuset.mems`).
+    pub cpuset: u64,
+    /// It was to be moved, and its mapping has a memory policy that keeps it ([`Policy`](crate::linux::Policy)).
+    pub policy: u64,
+}
+
+/// What was left alone until now, for who looks while somebody else acts.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<LeftAlone>>);
+
+impl Tally {
+    /// As of now.
+    pub fn now(&self) -> LeftAlone {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn count(&self, count: impl FnOnce(&mut LeftAlone)) {
+        count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn kept(&self, why: Kept, bytes: u64) {
+        self.count(|left| match why {
+            Kept::Cpuset => left.cpuset += bytes,
+            Kept::Policy => left.policy += bytes,
+        });
+    }
 }
 
 /// Guardrails in force: with what was read of cgroups since [`renew`](Self::renew), and what was spent since.
@@ -48,7 +81,8 @@ pub struct LeftAlone {
 pub struct Guard {
     rails: Guardrails,
     root: PathBuf,
-    left: LeftAlone,
+    left: Tally,
+    reach: Reach,
     /// What may still be paged out, by cgroup with a `memory.min`.
     budgets: BTreeMap<PathBuf, u64>,
     cgroups: BTreeMap<u32, Option<PathBuf>>,
@@ -58,21 +92,28 @@ impl Guard {
     /// On the machine whose files are under `root` (normally `/`).
     pub fn new(rails: Guardrails, root: &Path) -> Self {
         Self {
+            reach: Reach::new(root, !rails.ignore_policies),
             rails,
             root: root.into(),
-            left: LeftAlone::default(),
+            left: Tally::default(),
             budgets: BTreeMap::new(),
             cgroups: BTreeMap::new(),
         }
     }
 
     /// What was left alone until now.
-    pub const fn left_alone(&self) -> LeftAlone {
-        self.left
+    pub fn left_alone(&self) -> LeftAlone {
+        self.left.now()
     }
 
-    /// Forgets what was read: once before a number of actions.
+    /// The same later on.
+    pub fn tally(&self) -> Tally {
+        self.left.clone()
+    }
+
+    /// Forgets what was read: once before a number of actions. What takes long to read is kept for some time.
     pub fn renew(&mut self) {
+        self.reach.renew();
         self.budgets.clear();
         self.cgroups.clear();
     }
@@ -83,7 +124,7 @@ impl Guard {
             return true;
         }
         if pid == std::process::id() && !self.rails.this_process {
-            self.left.this_process += bytes;
+            self.left.count(|left| left.this_process += bytes);
             return false;
         }
         if self.rails.protected_cgroups.is_empty() {
@@ -91,11 +132,11 @@ impl Guard {
         }
         // Of whom it is not known where it is, it may be there.
         let Some(cgroup) = self.cgroup(pid) else {
-            self.left.protected_cgroup += bytes;
+            self.left.count(|left| left.protected_cgroup += bytes);
             return false;
         };
         let protected = self.rails.protected_cgroups.iter().any(|protected| cgroup.starts_with(protected));
-        self.left.protected_cgroup += if protected { bytes } else { 0 };
+        self.left.count(|left| left.protected_cgroup += if protected { bytes } else { 0 });
         !protected
     }
 
@@ -105,11 +146,35 @@ impl Guard {
             return out.push(range);
         }
         let mut parts = vec![range];
-        self.left.pinned += subtract(&mut parts, target, &self.rails.pinned);
+        let pinned = subtract(&mut parts, target, &self.rails.pinned);
+        self.left.count(|left| left.pinned += pinned);
         if is_for_want_of_accesses(action) {
-            self.left.mapped_elsewhere += subtract(&mut parts, target, &self.rails.mapped_elsewhere);
+            let elsewhere = subtract(&mut parts, target, &self.rails.mapped_elsewhere);
+            self.left.count(|left| left.mapped_elsewhere += elsewhere);
         }
         out.extend(parts);
+    }
+
+    /// Takes out of `parts` of the memory of `pid` what may not go to every one of `dests`: by its cpuset, or the memory policies of its
+    /// mappings. To stat it is not counted, and done only as far as a migration has asked before: it is about what could be moved.
+    pub fn confine(&mut self, pid: u32, parts: &mut Vec<AddrRange>, dests: &[Dest], action: Action) {
+        let looks = action == Action::Stat;
+        for (why, bytes) in self.reach.cut(pid, parts, dests, looks) {
+            if !looks && bytes > 0 {
+                self.left.kept(why, bytes);
+            }
+        }
+    }
+
+    /// Why the page of `pid` at `addr` may not go to every one of `dests`; `None` where it may. It counts nothing:
+    /// [`kept`](Self::kept) does.
+    pub fn keeps(&mut self, pid: u32, addr: u64, dests: &[Dest]) -> Option<Kept> {
+        self.reach.keeps(pid, addr, dests)
+    }
+
+    /// Counts what was left alone.
+    pub fn kept(&mut self, why: Kept, bytes: u64) {
+        self.left.kept(why, bytes);
     }
 
     /// How many of `bytes` of `pid` may be paged out, so that none of the cgroups that it is in is taken below its
@@ -128,7 +193,7 @@ impl Guard {
                 *budget -= may;
             }
         }
-        self.left.memory_min += bytes - may;
+        self.left.count(|left| left.memory_min += bytes - may);
         may
     }
 

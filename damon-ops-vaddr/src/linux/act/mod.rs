@@ -19,13 +19,16 @@ mod guard;
 mod migrate;
 mod place;
 mod prio;
+mod reach;
 mod select;
 
 pub use advise::advise;
 pub use error::ProcessError;
-pub use guard::{Guard, Guardrails, LeftAlone, parse_cgroup};
+pub use guard::{Guard, Guardrails, LeftAlone, Tally, parse_cgroup};
 pub use migrate::{Run, migrate, nodes_of};
 pub use place::{by_node, on_nodes};
+pub use reach::Kept;
+pub(crate) use reach::Reach;
 pub use select::Selector;
 pub(crate) use select::whole_pages;
 

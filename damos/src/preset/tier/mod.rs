@@ -30,6 +30,7 @@
 //! ```
 
 mod benefit;
+mod fair;
 mod hierarchy;
 mod load;
 mod plan;
@@ -86,8 +87,9 @@ pub struct Tiering {
     pub limits: Limits,
     /// Which target gets how much of what may be moved; see [`Scheme::shares`](crate::scheme::Scheme::shares).
     pub shares: Vec<TargetShare>,
-    /// The workload that comes first; see [`Scheme::primary`](crate::scheme::Scheme::primary).
-    pub primary: Option<TargetId>,
+    /// The targets that come first: theirs is promoted first ([`Scheme::primary`](crate::scheme::Scheme::primary)), and demoted when the
+    /// others have no more to give. What is hot enough to be promoted, and cold enough to be demoted, is the same for all.
+    pub primary: Vec<TargetId>,
     /// Moves nothing, and counts what would be.
     pub dry_run: bool,
     /// How it watches. With an intervals goal, as by default, the sampling interval follows the waterline within the goal's limits,
@@ -109,7 +111,7 @@ impl Default for Tiering {
             benefit: Benefit::default(),
             limits: Limits::default(),
             shares: Vec::new(),
-            primary: None,
+            primary: Vec::new(),
             dry_run: false,
             monitoring: AttrsSpec {
                 sampling: Duration::from_millis(100),

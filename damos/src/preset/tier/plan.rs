@@ -5,6 +5,7 @@ use damon_core::{
     Action, ApplyOps, AttrsSpec, Dest, Filter, Metric, MetricError, Metrics, PageFilter, Request, Unsupported,
 };
 
+use super::fair::parts;
 use super::load::Calm;
 use super::room::Growth;
 use super::route::routes;
@@ -141,6 +142,7 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
         filters.push(Filter { page: PageFilter::Young, matching, allow: false });
     }
     let filled = if route.direction == Direction::Demote { route.from } else { route.to };
+    let (shares, primary) = parts(tiering, route.direction);
     let whole = hierarchy.node(filled).map_or(0, |node| node.bytes);
     Scheme {
         pattern: AccessPattern { size: SIZES, freq, ..AccessPattern::default() },
@@ -156,8 +158,8 @@ fn scheme(tiering: &Tiering, hierarchy: &Hierarchy, space: &Space, route: &Route
             tuner: Tuner::Exact { whole },
             ..Quota::default()
         },
-        shares: tiering.shares.clone(),
-        primary: tiering.primary,
+        shares,
+        primary,
         core_filters,
         filters,
         thrash_guard: Some(tiering.rest).filter(|rest| space.is_virtual() && !rest.is_zero()),

@@ -6,6 +6,7 @@
 use damon_core::{Bp, Dest, Metric, Metrics, NodeId, PageFilter};
 
 use super::benefit::Heat;
+use super::fair::parts;
 use super::{Direction, Plan, Route};
 use crate::scheme::{Freq, Quota};
 
@@ -93,6 +94,7 @@ impl Plan {
                 scheme.pattern.freq = Freq::Rate(hot..=Bp(u32::MAX));
                 // Not less where bandwidth is short: that is what it is for.
                 scheme.quota = Quota { size, goals: Vec::new(), ..scheme.quota };
+                (scheme.shares, scheme.primary) = parts(&self.tiering, Direction::Spread);
                 let below = PageFilter::Node(lower);
                 scheme.filters.iter_mut().filter(|f| f.page == below).for_each(|f| f.page = PageFilter::Node(upper));
                 self.routes.push(Route { direction: Direction::Spread, from: upper, to: lower });

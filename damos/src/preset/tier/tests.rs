@@ -234,6 +234,38 @@ fn machine(free: u64) -> MetricsFn<impl FnMut(Metric) -> Result<u64, MetricError
 }
 
 #[test]
+fn who_comes_first_is_promoted_first_and_demoted_last_and_steering_leaves_it_so() {
+    let (first, other) = (TargetId::new(3), TargetId::new(4));
+    let share = |target, weight| TargetShare { target, weight };
+    let tiering =
+        Tiering { primary: vec![first], shares: vec![share(first, 50), share(other, 70)], ..Tiering::default() };
+    let mut plan = tiering.plan(&two_nodes(), &Space::Virtual).unwrap();
+    let down = vec![share(other, 70), share(first, 1)];
+    let parts = |plan: &Plan| plan.schemes.iter().map(|s| (s.shares.clone(), s.primary.clone())).collect::<Vec<_>>();
+    assert_eq!(parts(&plan), [(down.clone(), vec![]), (tiering.shares.clone(), vec![first])]);
+    assert!(!plan.divide(tiering.shares.clone(), vec![first]) && parts(&plan)[0].0 == down);
+
+    let hot = classic::region([0, 16 * GIB, 10, 10, 9], &Attrs::default()).unwrap();
+    let monitor = classic::finished(Attrs::default(), vec![hot]);
+    let nobody = Schemes::new(&monitor.view(), &Anybody, plan.schemes.clone()).unwrap();
+    let mut short = MetricsFn(|metric| match metric {
+        Metric::NodeLatencyNs(NodeId(0)) => Ok(400),
+        Metric::NodeLatencyNs(_) => Ok(250),
+        other => Err(MetricError::new(other, "not told")),
+    });
+    let _ = plan.steer(&monitor.view(), &nobody, &mut short);
+    let spread = (down.clone(), vec![]);
+    assert_eq!(
+        parts(&plan),
+        [spread.clone(), (tiering.shares, vec![first]), spread],
+        "nor is what is hot spread first"
+    );
+
+    assert!(plan.divide(vec![], vec![]));
+    assert!(parts(&plan).iter().all(|(shares, primary)| shares.is_empty() && primary.is_empty()));
+}
+
+#[test]
 fn steering_follows_the_waterline_and_leaves_room_for_new_memory() {
     let attrs = Attrs::default();
     let region = |start: u64, end: u64, n: u64| classic::region([start * GIB, end * GIB, n, n, 9], &attrs).unwrap();
