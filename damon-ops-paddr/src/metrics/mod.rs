@@ -2,6 +2,7 @@
 //!
 //! Counterpart: `damos_set_quota_goal_current_value`, `damos_wmark_metric_value` (`mm/damon/core.c`, Linux 7.3).
 
+mod latency;
 mod load;
 mod memcg;
 pub(crate) mod meminfo;
@@ -16,10 +17,14 @@ use damon_core::{Bp, Metric, MetricError, Metrics, NodeId};
 pub use memcg::{CgroupError, cgroup_by_inode, cgroup2};
 
 use crate::files::{ReadError, numbered, text};
+use latency::Latencies;
 use load::{Count, Rate};
 use meminfo::{counter, host_kib, node_kib};
 
 /// The metrics of this machine. Each reading opens the files it needs anew: about 5 µs for those of `/proc`.
+///
+/// [`Metric::NodeLatencyNs`] is measured ([`NodeLatency`](damon_ops_vaddr::linux::latency::NodeLatency)): the first reading takes 2 MiB of the
+/// node's memory, each reading about a millisecond of CPU time; no more than two in a second, those between get the last.
 ///
 /// Anybody may read them, but for the pressure of a cgroup that belongs to somebody else and what is charged to it. What
 /// is not there on this machine is an error that says why and what would help.
@@ -39,6 +44,7 @@ pub struct HostMetrics {
     started: Instant,
     cpu: Rate,
     bandwidth: Rate,
+    latencies: Latencies,
     /// Cgroups by inode, where they were found last.
     cgroups: HashMap<u64, PathBuf>,
 }
@@ -58,7 +64,8 @@ impl HostMetrics {
     /// Of the machine whose `proc` and `sys` are in `root`.
     pub fn under(root: &Path) -> Self {
         let (cpu, bandwidth) = (Rate::default(), Rate::default());
-        let mut metrics = Self { root: root.into(), started: Instant::now(), cpu, bandwidth, cgroups: HashMap::new() };
+        let (latencies, cgroups) = (Latencies::default(), HashMap::new());
+        let mut metrics = Self { root: root.into(), started: Instant::now(), cpu, bandwidth, latencies, cgroups };
         // The first of two readings, where it can be had.
         let _ = metrics.cpu_load();
         let _ = metrics.bandwidth();
@@ -92,6 +99,7 @@ impl HostMetrics {
             Metric::Promotions => self.vmstat(["pgpromote_success"]).map(|[promoted]| promoted),
             Metric::CpuLoadBp => self.cpu_load(),
             Metric::MemBandwidth => self.bandwidth(),
+            Metric::NodeLatencyNs(node) => self.latencies.of(node),
             Metric::UserInput => Err("the program sets it itself (Schemes::set_goal_input)".into()),
             Metric::NodeEligibleMemBp(_) => Err("the schemes measure it, by asking who acts".into()),
             _ => Err("the machine has no such number: read it with Metrics of your own".into()),

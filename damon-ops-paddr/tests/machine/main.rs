@@ -6,6 +6,7 @@
 mod acts;
 mod child;
 mod conforms;
+mod latency;
 mod metrics;
 mod nodes;
 mod schemes;

@@ -6,7 +6,7 @@ use crate::kernel::{MemTier, has_goals};
 use crate::machine::{FAST, Pressure, SLOW, alone, counts, in_vm, moved};
 use crate::run::{COLUMNS, Outcome, watch};
 use crate::subject::{Part, Subject};
-use crate::tiering::Tier;
+use crate::tiering::{Tier, says};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -113,4 +113,17 @@ fn who_does_the_wrong_thing_is_found_out() {
     tell("hot memory demoted", &out);
     assert!(out.verdict().is_err() && subject.on(SLOW, 0) > 0.9, "{:?}", wrong.applied());
     assert_eq!(subject.damaged(), 0);
+}
+
+#[test]
+fn latencies_under_load_are_measured_and_stand_for_the_use_of_bandwidth() {
+    let _alone = alone();
+    if !in_vm() {
+        return;
+    }
+    let (measured, told) = (says(&[]), says(&["--told-latencies"]));
+    println!("{measured}with --told-latencies:\n{told}");
+    for name in ["NodeLatencyNs", "NodeBandwidthUsedBp"] {
+        assert!(!measured.contains(name) && told.contains(name), "{name}");
+    }
 }

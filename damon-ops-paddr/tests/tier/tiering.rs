@@ -1,5 +1,6 @@
 //! The agent `tier` as a user runs it: `.ci/vm -b` brings it along.
 
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,8 +16,24 @@ pub(crate) struct Tier {
     file: Option<String>,
 }
 
+/// What it says of a plan, of which nothing is carried out.
+pub(crate) fn says(args: &[&str]) -> String {
+    let mut process = Command::new(PROGRAM).arg("--dry-run").args(args).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stderr, mut text) = (BufReader::new(process.stderr.take().unwrap()), String::new());
+    while !text.contains("dry run: nothing is moved") {
+        assert!(stderr.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    // Notes come last.
+    std::thread::sleep(Duration::from_secs(1));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    stderr.read_to_string(&mut text).unwrap();
+    text
+}
+
 impl Tier {
-    /// With `config` as its file, if there is one, and these arguments.
+    /// With `config` as its file, if there is one, and these arguments. It goes by what is told of the nodes, for in truth they are
+    /// equally fast here.
     pub(crate) fn start(config: Option<&str>, args: &[&str]) -> Self {
         assert!(std::path::Path::new(PROGRAM).exists(), "the machine has no {PROGRAM}: .ci/vm -b TIER");
         let file = config.map(|_| format!("/tmp/tier-{}.toml", std::process::id()));
@@ -25,7 +42,7 @@ impl Tier {
             std::fs::write(file, text).unwrap();
             command.args(["--config", file]);
         }
-        let process = command.args(args).stdin(Stdio::null()).spawn().unwrap();
+        let process = command.arg("--told-latencies").args(args).stdin(Stdio::null()).spawn().unwrap();
         Self { process, file }
     }
 

@@ -8,6 +8,7 @@ mod disturbance;
 mod fdinfo;
 mod filters;
 mod kpage;
+pub mod latency;
 mod layout;
 mod list;
 mod maps;

@@ -19,6 +19,7 @@ pub(crate) mod errno {
     pub(crate) const ENOENT: i32 = 2;
     pub(crate) const ESRCH: i32 = 3;
     pub(crate) const EINTR: i32 = 4;
+    pub(crate) const EIO: i32 = 5;
     pub(crate) const EBADF: i32 = 9;
     pub(crate) const EAGAIN: i32 = 11;
     pub(crate) const ENOMEM: i32 = 12;
@@ -106,6 +107,18 @@ pub(crate) fn nodes_of(_: u32, _: &[u64], _: &mut Vec<PageStatus>) -> io::Result
 }
 
 pub(crate) fn move_to(_: u32, _: &[u64], _: u16, _: bool, _: &mut Vec<PageStatus>) -> io::Result<u64> {
+    unsupported()
+}
+
+pub(crate) fn bind(_: AddrRange, _: u16) -> io::Result<()> {
+    unsupported()
+}
+
+pub(crate) fn hold(_: AddrRange) -> io::Result<()> {
+    unsupported()
+}
+
+pub(crate) fn flush<'a>(_: impl Iterator<Item = &'a AtomicU64>) -> io::Result<()> {
     unsupported()
 }
 

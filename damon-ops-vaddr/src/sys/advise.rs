@@ -1,6 +1,6 @@
 //! Advice about memory that changes how it is kept and never what is in it, and where it is kept.
 //!
-//! Counterpart: `mm/madvise.c`, `mm/mincore.c`, Linux 7.3. Advice that drops content (`MADV_DONTNEED`, `MADV_FREE`,
+//! Counterpart: `mm/madvise.c`, `mm/mincore.c`, `mm/mlock.c`, Linux 7.3. Advice that drops content (`MADV_DONTNEED`, `MADV_FREE`,
 //! `MADV_REMOVE`) has no name here, so nobody can ask for it.
 
 use std::io;
@@ -46,5 +46,12 @@ pub(crate) fn in_memory(range: AddrRange, page: u64, out: &mut Vec<u8>) -> io::R
     out.resize((range.size() / page) as usize, 0);
     // SAFETY: `out` has a byte for each page.
     let r = unsafe { libc::mincore(range.start() as usize as *mut _, range.size() as usize, out.as_mut_ptr()) };
+    if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps `range` in memory as long as it is mapped (`mlock`). `EPERM`, `ENOMEM`: `RLIMIT_MEMLOCK` does not allow it.
+pub(crate) fn hold(range: AddrRange) -> io::Result<()> {
+    // SAFETY: it changes no content and no mapping.
+    let r = unsafe { libc::mlock(range.start() as usize as *const _, range.size() as usize) };
     if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

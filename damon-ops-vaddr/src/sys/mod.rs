@@ -10,6 +10,8 @@ mod advise;
 #[cfg(target_os = "linux")]
 mod cache;
 #[cfg(target_os = "linux")]
+mod flush;
+#[cfg(target_os = "linux")]
 mod lock;
 #[cfg(target_os = "linux")]
 mod map;
@@ -35,15 +37,17 @@ mod zap;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{
-    Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, cached, errno, in_memory, lock, move_to,
-    nodes_of, read_bytes,
+    Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, bind, cached, errno, flush, hold, in_memory,
+    lock, move_to, nodes_of, read_bytes,
 };
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
-pub(crate) use advise::{advise, in_memory};
+pub(crate) use advise::{advise, hold, in_memory};
 #[cfg(target_os = "linux")]
 pub(crate) use cache::cached;
+#[cfg(target_os = "linux")]
+pub(crate) use flush::flush;
 #[cfg(target_os = "linux")]
 pub(crate) use lock::lock;
 #[cfg(target_os = "linux")]
@@ -51,7 +55,7 @@ pub use map::{PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
 pub(crate) use minor::MinorUffd;
 #[cfg(target_os = "linux")]
-pub(crate) use numa::{PageStatus, move_to, nodes_of};
+pub(crate) use numa::{PageStatus, bind, move_to, nodes_of};
 #[cfg(target_os = "linux")]
 pub(crate) use pagemap::Pagemap;
 #[cfg(target_os = "linux")]
@@ -87,7 +91,7 @@ pub(crate) mod feature {
 #[cfg(target_os = "linux")]
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINTR, EINVAL, ENODEV, ENOENT, ENOMEM, ENOSYS, EPERM, ESRCH,
+        EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINTR, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSYS, EPERM, ESRCH,
     };
 }
 

@@ -1,8 +1,10 @@
 //! On which node each page of a process is, and moving it to another.
 //!
-//! Counterpart: `move_pages(2)` (`mm/migrate.c`, Linux 7.3). What is in a page moves with it.
+//! Counterpart: `move_pages(2)` (`mm/migrate.c`), `mbind(2)` (`mm/mempolicy.c`), Linux 7.3. What is in a page moves with it.
 
 use std::io;
+
+use damon_core::AddrRange;
 
 /// What the kernel wrote nothing into.
 const UNTOLD: libc::c_int = libc::c_int::MIN;
@@ -64,4 +66,28 @@ fn call(
     // of them; `status` has room for one for each.
     let n = unsafe { libc::syscall(libc::SYS_move_pages, pid, count, addrs.as_ptr(), nodes, status, flags) };
     u64::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// `MPOL_MF_STRICT`: fail if a page cannot be moved.
+const STRICT: libc::c_uint = 1;
+/// `MPOL_MF_MOVE`: move pages that only this process maps.
+const BIND_MOVE: libc::c_uint = 1 << 1;
+/// `MAX_NUMNODES` at most (`CONFIG_NODES_SHIFT`).
+const NODES: usize = 1024;
+
+/// Binds the memory of this process in `range` to `node`, and moves there what is elsewhere. `EINVAL`: the node has no memory,
+/// or is none that this process may use. `EIO`: some of it did not move.
+pub(crate) fn bind(range: AddrRange, node: u16) -> io::Result<()> {
+    let bits = libc::c_ulong::BITS as usize;
+    let (mut nodes, node) = ([0 as libc::c_ulong; NODES / libc::c_ulong::BITS as usize], usize::from(node));
+    // No kernel has such a node.
+    let word = nodes.get_mut(node / bits).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    *word = 1 << (node % bits);
+    // Static: the node meant is this one, also after a cpuset has changed.
+    let mode = libc::MPOL_BIND | libc::MPOL_F_STATIC_NODES;
+    let (start, len, mask) = (range.start() as usize, range.size() as usize, nodes.as_ptr());
+    // The kernel takes one bit less than it is told of.
+    // SAFETY: wherever pages are, what is in them stays; `nodes` has as many bits.
+    let r = unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, mask, NODES + 1, STRICT | BIND_MOVE) };
+    if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -74,6 +74,11 @@ fn show(node: &Node, host: &mut HostMetrics) {
         let (latency, bandwidth) = (or_unknown(access.read_latency_ns), or_unknown(access.read_mib_per_s));
         print!(", reads take {latency} ns and {bandwidth} MiB/s at most");
     }
+    match host.read(Metric::NodeLatencyNs(node.id)) {
+        Ok(ns) => print!(", {ns} ns now"),
+        Err(_) if node.bytes == 0 => {}
+        Err(e) => print!(", {e}"),
+    }
     println!();
 }
 

@@ -4,28 +4,26 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use damon_core::{Attrs, DynOps};
-use damon_ops_paddr::HostMetrics;
 use damos::Context;
 use damos::preset::tier::Plan;
 
-use super::Planner;
+use super::{Machine, Planner};
 
 const OFTEN: Duration = Duration::from_secs(1);
 
 /// Steers the last plan of a [`Planner`], once in a second.
 #[derive(Debug)]
 pub struct Steering {
-    metrics: HostMetrics,
+    metrics: Machine,
     steered: Option<Instant>,
 }
 
-impl Default for Steering {
-    fn default() -> Self {
-        Self { metrics: HostMetrics::new(), steered: None }
-    }
-}
-
 impl Steering {
+    /// By the latencies that firmware tells, or by those that are measured.
+    pub fn new(told: bool) -> Self {
+        Self { metrics: Machine::new(told), steered: None }
+    }
+
     /// Gives `context` what has changed, if it is time to look.
     ///
     /// # Errors
