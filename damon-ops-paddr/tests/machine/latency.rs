@@ -1,8 +1,6 @@
 //! Memory that latencies are measured with is on the node that is asked for. On an emulated machine all nodes are equally fast: what
 //! is measured is judged on real ones, by the tests beside the code.
 
-use std::time::Duration;
-
 use damon_core::{AddrRange, Dest, Metric, Metrics, NodeId};
 use damon_ops_paddr::HostMetrics;
 use damon_ops_vaddr::linux::Pidfd;
@@ -34,17 +32,27 @@ fn a_node_is_timed_with_memory_that_is_there_and_is_brought_back_when_somebody_m
     if !in_vm() {
         return lacks("a second node");
     }
-    let mut host = HostMetrics::new();
-    let mut read = || host.read(Metric::NodeLatencyNs(FAR)).unwrap();
-    let first = read();
+    let mut probe = NodeLatency::open(FAR).unwrap();
+    let first = probe.measure().unwrap();
     let (range, on) = bound(FAR);
     assert_eq!(on, [0, PAGES]);
     let own = Pidfd::open(std::process::id()).unwrap();
     let moved = migrate(&own, &[Run { range, page: PAGE }], &[Dest { node: NEAR, weight: 1 }], false);
     assert_eq!((moved.size, bound(FAR).1), (range.size(), [PAGES, 0]));
-    std::thread::sleep(Duration::from_millis(600));
-    println!("an access takes {first} ns, and {} ns after its memory was moved", read());
+    println!("an access takes {first:?}, and {:?} after its memory was moved", probe.measure().unwrap());
     assert_eq!(bound(FAR), (range, [0, PAGES]));
+}
+
+#[test]
+fn an_emulated_cpu_has_no_caches_to_tell_memory_from() {
+    let _alone = alone();
+    if !in_vm() {
+        return lacks("an emulated CPU");
+    }
+    let e = NodeLatency::open(FAR).unwrap().verify().unwrap_err();
+    let told = HostMetrics::new().read(Metric::NodeLatencyNs(FAR)).unwrap_err().to_string();
+    println!("{told}");
+    assert!(matches!(e, LatencyError::Caches { node: FAR, .. }) && told.contains("emulated"), "{e}");
 }
 
 #[test]

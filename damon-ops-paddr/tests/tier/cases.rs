@@ -116,14 +116,12 @@ fn who_does_the_wrong_thing_is_found_out() {
 }
 
 #[test]
-fn latencies_under_load_are_measured_and_stand_for_the_use_of_bandwidth() {
+fn on_an_emulated_machine_told_latencies_count_and_that_is_said() {
     let _alone = alone();
     if !in_vm() {
         return;
     }
-    let (measured, told) = (says(&[]), says(&["--told-latencies"]));
-    println!("{measured}with --told-latencies:\n{told}");
-    for name in ["NodeLatencyNs", "NodeBandwidthUsedBp"] {
-        assert!(!measured.contains(name) && told.contains(name), "{name}");
-    }
+    let text = says();
+    println!("{text}");
+    assert!(text.contains("NodeLatencyNs(NodeId(1)) cannot be read") && text.contains("as on an emulated CPU"));
 }

@@ -17,8 +17,8 @@ pub(crate) struct Tier {
 }
 
 /// What it says of a plan, of which nothing is carried out.
-pub(crate) fn says(args: &[&str]) -> String {
-    let mut process = Command::new(PROGRAM).arg("--dry-run").args(args).stderr(Stdio::piped()).spawn().unwrap();
+pub(crate) fn says() -> String {
+    let mut process = Command::new(PROGRAM).arg("--dry-run").stderr(Stdio::piped()).spawn().unwrap();
     let (mut stderr, mut text) = (BufReader::new(process.stderr.take().unwrap()), String::new());
     while !text.contains("dry run: nothing is moved") {
         assert!(stderr.read_line(&mut text).unwrap() > 0, "{text}");
@@ -32,8 +32,7 @@ pub(crate) fn says(args: &[&str]) -> String {
 }
 
 impl Tier {
-    /// With `config` as its file, if there is one, and these arguments. It goes by what is told of the nodes, for in truth they are
-    /// equally fast here.
+    /// With `config` as its file, if there is one, and these arguments.
     pub(crate) fn start(config: Option<&str>, args: &[&str]) -> Self {
         assert!(std::path::Path::new(PROGRAM).exists(), "the machine has no {PROGRAM}: .ci/vm -b TIER");
         let file = config.map(|_| format!("/tmp/tier-{}.toml", std::process::id()));
@@ -42,7 +41,7 @@ impl Tier {
             std::fs::write(file, text).unwrap();
             command.args(["--config", file]);
         }
-        let process = command.arg("--told-latencies").args(args).stdin(Stdio::null()).spawn().unwrap();
+        let process = command.args(args).stdin(Stdio::null()).spawn().unwrap();
         Self { process, file }
     }
 

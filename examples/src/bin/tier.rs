@@ -37,9 +37,6 @@ struct Arguments {
     /// Moves memory whatever its mapping's memory policy says (mbind, set_mempolicy, numactl).
     #[arg(long)]
     ignore_policies: bool,
-    /// Goes by the latencies that firmware tells, and measures none: where nodes differ by what is told alone, as emulated ones do.
-    #[arg(long)]
-    told_latencies: bool,
     #[command(flatten)]
     subject: Option<Subject>,
 }
@@ -51,18 +48,18 @@ fn arguments() -> Result<Arguments, clap::Error> {
 }
 
 fn main() -> ExitCode {
-    let Arguments { options, live, share, primary, ignore_policies, told_latencies, subject } =
+    let Arguments { options, live, share, primary, ignore_policies, subject } =
         arguments().unwrap_or_else(|e| e.exit());
     let options = options.ignoring_policies(ignore_policies);
     let subject = subject.unwrap_or_else(Subject::machine);
-    let planner = Planner::new(subject.is_physical(), told_latencies);
+    let planner = Planner::new(subject.is_physical());
     let agent = Agent { name: "tier", plan: |text: &str| planner.plan(text, options.is_dry_run()) };
     let whose = [("--share", share.is_empty()), ("--primary", primary.is_empty())];
     if let Some((what, _)) = whose.iter().find(|(_, none)| subject.is_physical() && !none) {
         return agent.ended(Err(format!("physical memory is nobody's: for {what} give --cgroup or --pid").into()));
     }
     let (mut live, mut shares, mut steering) =
-        (live.then(Live::default), Shares::new(share, primary), Steering::new(told_latencies));
+        (live.then(Live::default), Shares::new(share, primary), Steering::default());
     let done = agent.run(&options, &subject, &mut |context, opened| {
         steering.keep(&planner, context)?;
         let Some(plan) = planner.last() else { return Ok(()) };

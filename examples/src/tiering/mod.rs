@@ -3,7 +3,6 @@
 
 mod config;
 mod live;
-mod metrics;
 mod primary;
 mod share;
 mod steer;
@@ -14,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use damon_core::{NodeId, TargetId};
-use damon_ops_paddr::{Area, Topology};
+use damon_ops_paddr::{Area, HostMetrics, Topology};
 use damon_ops_vaddr::linux::page_size;
 use damos::preset::tier::{self, Hierarchy, Space, Steered, Tiering};
 use damos::scheme::{Scheme, TargetShare};
@@ -23,7 +22,6 @@ use crate::agent;
 
 pub use config::File;
 pub use live::Live;
-pub use metrics::Machine;
 pub use primary::Primary;
 pub use share::{Share, Shares};
 pub use steer::Steering;
@@ -32,7 +30,6 @@ pub use steer::Steering;
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     physical: bool,
-    told: bool,
     last: Arc<Mutex<Last>>,
 }
 
@@ -45,10 +42,9 @@ struct Last {
 }
 
 impl Planner {
-    /// For memory by its physical addresses, or by those of processes; by the latencies that firmware tells, or by those that are
-    /// measured.
-    pub fn new(physical: bool, told: bool) -> Self {
-        Self { physical, told, ..Self::default() }
+    /// For memory by its physical addresses, or by those of processes.
+    pub fn new(physical: bool) -> Self {
+        Self { physical, ..Self::default() }
     }
 
     /// What is to be done here, with the nodes as they are now: said on standard error.
@@ -68,7 +64,7 @@ impl Planner {
             return Err(plan.to_string().trim_end().replace('\n', "; ").into());
         }
         let mut plan = if self.physical { plan.on(&hierarchy, &physical(&hierarchy)?)? } else { plan };
-        let mut metrics = Machine::new(self.told);
+        let mut metrics = HostMetrics::new();
         // Rates take two readings.
         std::thread::sleep(Duration::from_millis(120));
         plan.adapt(&(), &mut metrics);

@@ -4,26 +4,28 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use damon_core::{Attrs, DynOps};
+use damon_ops_paddr::HostMetrics;
 use damos::Context;
 use damos::preset::tier::Plan;
 
-use super::{Machine, Planner};
+use super::Planner;
 
 const OFTEN: Duration = Duration::from_secs(1);
 
 /// Steers the last plan of a [`Planner`], once in a second.
 #[derive(Debug)]
 pub struct Steering {
-    metrics: Machine,
+    metrics: HostMetrics,
     steered: Option<Instant>,
 }
 
-impl Steering {
-    /// By the latencies that firmware tells, or by those that are measured.
-    pub fn new(told: bool) -> Self {
-        Self { metrics: Machine::new(told), steered: None }
+impl Default for Steering {
+    fn default() -> Self {
+        Self { metrics: HostMetrics::new(), steered: None }
     }
+}
 
+impl Steering {
     /// Gives `context` what has changed, if it is time to look.
     ///
     /// # Errors
