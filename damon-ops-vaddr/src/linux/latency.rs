@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use damon_core::{AddrRange, NodeId};
 
-use crate::sys::{PageStatus, PrivateMap, bind, errno, flush, hold, nodes_of, page_size};
+use crate::sys::{PageStatus, PrivateMap, bind, errno, flush, hold, nodes_of, page_size, prefer};
 
 /// What a probe maps: one huge page, which has one entry in the TLB, on every channel of the node.
 const BYTES: usize = 2 << 20;
@@ -112,8 +112,9 @@ impl NodeLatency {
         let map = PrivateMap::new(BYTES).map_err(|source| LatencyError::Map { node, source })?;
         // Without it it is as good but for more entries in the TLB.
         let _ = map.advise_huge(true);
-        // It is made anywhere and moved then: a node that is full refuses to take it, whereas for a page that is made there the
-        // kernel would end a program.
+        // Made there if there is room, and bound only then: a node that is full refuses to take what is elsewhere, whereas for a page of
+        // a bound mapping the kernel would end a program. What is wrong with the node is told by binding.
+        let _ = prefer(map.range(), node.0);
         (0..WORDS).step_by(APART).for_each(|at| map.atomics()[at].store(at as u64, Relaxed));
         let pages = (map.range().start()..map.range().end()).step_by(page_size() as usize).collect();
         let mut this = Self { node, map, pages, told: Vec::new(), numa: true, order: Order(0x9E37_79B9_7F4A_7C15) };

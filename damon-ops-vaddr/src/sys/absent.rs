@@ -114,6 +114,10 @@ pub(crate) fn bind(_: AddrRange, _: u16) -> io::Result<()> {
     unsupported()
 }
 
+pub(crate) fn prefer(_: AddrRange, _: u16) -> io::Result<()> {
+    unsupported()
+}
+
 pub(crate) fn hold(_: AddrRange) -> io::Result<()> {
     unsupported()
 }

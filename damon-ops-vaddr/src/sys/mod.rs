@@ -38,7 +38,7 @@ mod zap;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use absent::{
     Event, PageStatus, Pagemap, RANGES_MAX, Ring, Uffd, Zapper, advise, bind, cached, errno, flush, hold, in_memory,
-    lock, move_to, nodes_of, read_bytes,
+    lock, move_to, nodes_of, prefer, read_bytes,
 };
 #[cfg(not(target_os = "linux"))]
 pub use absent::{Pidfd, PrivateMap, SharedMap, page_size};
@@ -55,7 +55,7 @@ pub use map::{PrivateMap, SharedMap, page_size};
 #[cfg(target_os = "linux")]
 pub(crate) use minor::MinorUffd;
 #[cfg(target_os = "linux")]
-pub(crate) use numa::{PageStatus, bind, move_to, nodes_of};
+pub(crate) use numa::{PageStatus, bind, move_to, nodes_of, prefer};
 #[cfg(target_os = "linux")]
 pub(crate) use pagemap::Pagemap;
 #[cfg(target_os = "linux")]

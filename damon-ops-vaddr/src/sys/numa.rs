@@ -78,16 +78,25 @@ const NODES: usize = 1024;
 /// Binds the memory of this process in `range` to `node`, and moves there what is elsewhere. `EINVAL`: the node has no memory,
 /// or is none that this process may use. `EIO`: some of it did not move.
 pub(crate) fn bind(range: AddrRange, node: u16) -> io::Result<()> {
+    mbind(range, node, libc::MPOL_BIND, STRICT | BIND_MOVE)
+}
+
+/// Has pages that are made in `range` made on `node`, if it has room. What is there stays where it is.
+pub(crate) fn prefer(range: AddrRange, node: u16) -> io::Result<()> {
+    mbind(range, node, libc::MPOL_PREFERRED, 0)
+}
+
+fn mbind(range: AddrRange, node: u16, mode: libc::c_int, flags: libc::c_uint) -> io::Result<()> {
     let bits = libc::c_ulong::BITS as usize;
     let (mut nodes, node) = ([0 as libc::c_ulong; NODES / libc::c_ulong::BITS as usize], usize::from(node));
     // No kernel has such a node.
     let word = nodes.get_mut(node / bits).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     *word = 1 << (node % bits);
     // Static: the node meant is this one, also after a cpuset has changed.
-    let mode = libc::MPOL_BIND | libc::MPOL_F_STATIC_NODES;
+    let mode = mode | libc::MPOL_F_STATIC_NODES;
     let (start, len, mask) = (range.start() as usize, range.size() as usize, nodes.as_ptr());
     // The kernel takes one bit less than it is told of.
     // SAFETY: wherever pages are, what is in them stays; `nodes` has as many bits.
-    let r = unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, mask, NODES + 1, STRICT | BIND_MOVE) };
+    let r = unsafe { libc::syscall(libc::SYS_mbind, start, len, mode, mask, NODES + 1, flags) };
     if r == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
