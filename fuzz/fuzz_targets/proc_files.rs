@@ -17,6 +17,7 @@ fuzz_target!(|input: (u64, &[u8])| {
     }
     let _ = linux::parse_kernel_page_size(text, word);
     let _ = linux::parse_stat(text);
+    let _ = (linux::parse_mems_allowed(text), linux::Policies::parse(text).at(word));
     let _ = linux::parse_uffd_features(text);
     let _ = linux::parse_pidfd(text);
     let _ = linux::parse_pidfd_names(text);

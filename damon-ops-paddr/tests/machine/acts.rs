@@ -101,6 +101,46 @@ fn frames_move_to_the_other_node_and_back_with_their_content() {
 }
 
 #[test]
+fn frames_that_their_owner_has_bound_or_whose_owner_may_not_use_the_node_stay() {
+    let _alone = alone();
+    let (mut bound, free, mut confined) = (Workload::start(1_024), Workload::start(256), Workload::start(256));
+    let options = |ignore_policies| ActorOptions {
+        rails: Guardrails { ignore_policies, ..Guardrails::default() },
+        ..ActorOptions::default()
+    };
+    let Some(mut actor) = actor(options(false)) else { return };
+    let root = cgroup2("/".as_ref()).unwrap();
+    let dir = root.join("paddr-confined");
+    std::fs::write(root.join("cgroup.subtree_control"), "+cpuset").unwrap();
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("cpuset.mems"), "0").unwrap();
+    std::fs::write(dir.join("cgroup.procs"), confined.pid().to_string()).unwrap();
+    bound.bind(256..768, 0);
+    let far = Area::Node(FAR.node).ranges("/".as_ref(), PAGE).unwrap();
+    let there = |child: &Workload| {
+        let is_far = |pfn: &Pfn| far.iter().any(|range| range.contains(pfn.0 * PAGE));
+        child.frames().iter().map(|pfn| pfn.as_ref().is_some_and(is_far)).collect::<Vec<_>>()
+    };
+    let count = |there: &[bool]| there.iter().filter(|far| **far).count();
+    let request = Request::new(Action::MigrateCold, &[], &[FAR]);
+    let all: Vec<AddrRange> = [&bound, &free, &confined].into_iter().flat_map(frames).collect();
+    let (size, passed, _) = apply(&mut actor, &all, &request);
+    let (left, now) = (actor.left_alone(), there(&bound));
+    println!("{left:?} {:?}, {passed} bytes passed, {size} moved", actor.not_applied());
+    assert_eq!((count(&now[256..768]), count(&there(&confined))), (0, 0));
+    assert!(count(&now) >= 480 && count(&there(&free)) >= 240);
+    assert!((500 * PAGE..=512 * PAGE).contains(&left.policy) && (250 * PAGE..=256 * PAGE).contains(&left.cpuset));
+    assert!(passed <= 768 * PAGE, "what is kept counts as not passed");
+    // Whoever ignores policies moves what is bound, and the kernel lets nobody out of a cpuset.
+    let mut ignoring = self::actor(options(true)).unwrap();
+    let _ = apply(&mut ignoring, &all, &request);
+    assert!(count(&there(&bound)[256..768]) >= 480 && count(&there(&confined)) == 0);
+    assert_eq!((bound.damaged(), confined.damaged()), (0, 0));
+    drop(confined);
+    std::fs::remove_dir(&dir).unwrap();
+}
+
+#[test]
 fn where_memory_lies_is_told_while_schemes_are_applied() {
     let _alone = alone();
     let Some(mut actor) = actor(ActorOptions::default()) else { return };

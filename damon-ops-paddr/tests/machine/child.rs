@@ -82,6 +82,12 @@ fn child() {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                 }
+                Some("bind") => {
+                    let n: Vec<u64> = line.map(|n| n.parse().unwrap()).collect();
+                    let start = map.range().start() + n[0] * PAGE;
+                    let range = AddrRange::from_len(start, (n[1] - n[0]) * PAGE).unwrap();
+                    crate::raw::mbind(range, crate::raw::BIND, 1 << n[2]).unwrap();
+                }
                 Some("intact") => {
                     let wrong = (0..pages).filter(|n| words[n * WORDS].load(Relaxed) != *n as u64).count();
                     println!("child: {wrong:x}");
@@ -143,6 +149,11 @@ impl Workload {
     pub(crate) fn heat(&mut self, pages: std::ops::Range<u64>) {
         self.ask(&format!("hot {} {}", pages.start, pages.end));
         self.lap();
+    }
+
+    /// Binds these pages to a node (`mbind`); they stay where they are.
+    pub(crate) fn bind(&mut self, pages: std::ops::Range<u64>, node: u16) {
+        self.ask(&format!("bind {} {} {node}", pages.start, pages.end));
     }
 
     /// Waits until all that is hot has been touched once more, however slow the machine is.

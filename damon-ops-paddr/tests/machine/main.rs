@@ -9,5 +9,8 @@ mod conforms;
 mod latency;
 mod metrics;
 mod nodes;
+#[allow(dead_code, reason = "each test binary makes its part of these calls")]
+#[path = "../../../damon-ops-vaddr/tests/own/raw.rs"]
+mod raw;
 mod schemes;
 mod sees;

@@ -5,8 +5,12 @@
 
 mod beside;
 mod cases;
+mod kept;
 mod kernel;
 mod machine;
+#[allow(dead_code, reason = "each test binary makes its part of these calls")]
+#[path = "../../../damon-ops-vaddr/tests/own/raw.rs"]
+mod raw;
 mod run;
 mod subject;
 mod tenants;

@@ -84,6 +84,13 @@ fn subject() {
                     hot.store(part.parse().unwrap(), Relaxed);
                     0
                 }
+                Some(("bind", part)) => {
+                    let part: usize = part.parse().unwrap();
+                    let node = layout.split(' ').nth(part).and_then(|part| part.split_once('@')).unwrap().1;
+                    let nodes = 1 << node.parse::<u32>().unwrap();
+                    crate::raw::mbind(parts[part].range(), crate::raw::BIND, nodes).unwrap();
+                    0
+                }
                 None if line == "rounds" => rounds.load(Relaxed),
                 None if line == "damaged" => {
                     let wrong = |(i, map): (usize, &PrivateMap)| {
@@ -169,6 +176,11 @@ impl Subject {
     /// From now on touches this part, all of it again and again, and no other.
     pub(crate) fn heat(&mut self, part: usize) {
         self.ask(&format!("hot {part}"));
+    }
+
+    /// Binds a part to the node on which it began.
+    pub(crate) fn bind(&mut self, part: usize) {
+        self.ask(&format!("bind {part}"));
     }
 
     /// How often all that was hot has been touched.

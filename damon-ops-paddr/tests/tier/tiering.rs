@@ -14,6 +14,8 @@ const PROGRAM: &str = "/bin/tier";
 pub(crate) struct Tier {
     process: Child,
     file: Option<String>,
+    /// What it says goes there.
+    log: String,
 }
 
 /// What it says of a plan, of which nothing is carried out.
@@ -41,19 +43,27 @@ impl Tier {
             std::fs::write(file, text).unwrap();
             command.args(["--config", file]);
         }
-        let process = command.args(args).stdin(Stdio::null()).spawn().unwrap();
-        Self { process, file }
+        let log = format!("/tmp/tier-{}.log", std::process::id());
+        let said = std::fs::File::create(&log).unwrap();
+        let process = command.args(args).stdin(Stdio::null()).stderr(said).spawn().unwrap();
+        Self { process, file, log }
+    }
+
+    /// What it has said until now.
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
     }
 
     pub(crate) fn cpu(&self) -> Duration {
         cpu(self.process.id())
     }
 
-    /// SIGTERM; it must end by itself, and in order.
-    pub(crate) fn end(mut self) {
+    /// SIGTERM; it must end by itself, and in order. Gives what it has said.
+    pub(crate) fn end(mut self) -> String {
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let status = self.process.wait().unwrap();
         assert!(status.success(), "{status}, signal {:?}", status.signal());
+        self.said()
     }
 }
 
@@ -61,7 +71,8 @@ impl Drop for Tier {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        if let Some(file) = &self.file {
+        eprint!("{}", self.said());
+        for file in self.file.iter().chain([&self.log]) {
             let _ = std::fs::remove_file(file);
         }
     }

@@ -34,7 +34,7 @@ pub struct Guardrails {
     pub ignore_policies: bool,
 }
 
-/// How much was left alone, in bytes, by why.
+/// How much was left alone, in bytes, by why: each time that it was to be acted on. What is known to stay on its node is seldom tried again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftAlone {

@@ -201,6 +201,7 @@ mod tests {
         assert_eq!(cut(10, &[to(0), to(1)]), (free, 0, 0x2000), "to each of them");
         assert_eq!(cut(10, &[to(0), Dest { weight: 0, ..to(1) }]).2, 0, "nothing goes there");
         assert_eq!(cut(11, &[to(0)]), (vec![], 0x4800, 0));
+        assert_eq!(cut(11, &[to(0), to(1)]), (vec![], 0x4800, 0), "to each of them");
         assert_eq!(cut(11, &[to(1)]).1, 0);
         assert_eq!(cut(12, &[to(0)]), (all, 0, 0), "the kernel refuses what it will not do");
     }

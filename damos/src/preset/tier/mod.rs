@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Each node demotes what is cold to the next slower tier until so much of it is free, and promotes what is hot to the next
-//! faster tier until so much of that is used. Both goals overlap a little, so that there is always room for what is hot.
+//! faster tier until so much of that is used. Both goals overlap a little, so that there is always room for what is hot. What a cpuset or a
+//! memory policy keeps on its node stays there, where who acts can tell.
 //!
 //! ```
 //! use damon_core::{Attrs, Monitor, NodeId};
