@@ -53,6 +53,8 @@ impl Pressure {
     pub(crate) fn leave(bytes: u64) -> Self {
         // What the kernel keeps in reserve is set for huge pages, and 4% of a machine as small as this: 0.1%, as of a large one.
         write("/proc/sys/vm/min_free_kbytes", 1_400);
+        // Where blocks are mixed up the kernel reclaims more than anybody lacks, for a while: that is for nobody's moves.
+        write("/proc/sys/vm/watermark_boost_factor", 0);
         let before = text(huge_pages()).trim().parse().unwrap();
         write("/proc/sys/vm/drop_caches", 3);
         write(huge_pages(), before + free(FAST).saturating_sub(bytes) / (2 << 20));
