@@ -18,7 +18,6 @@ fn both<W>(name: &str, start: impl FnOnce() -> W, cpu: impl Fn(&W) -> Duration, 
     let first = watch(&[(&subject, 0)], seconds(60), seconds(2), || cpu(&who));
     tell(name, &first);
     subject.place(1, SLOW);
-    assert!(subject.on(SLOW, 1) > 0.95, "what is to be hot next is on the slow node");
     subject.heat(1);
     let then = watch(&[(&subject, 1)], seconds(60), seconds(2), || cpu(&who));
     tell(&format!("{name}, what is hot has moved"), &then);

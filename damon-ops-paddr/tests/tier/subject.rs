@@ -11,7 +11,7 @@ use damon_ops_vaddr::PrivateMap;
 use damon_ops_vaddr::linux::Pidfd;
 use damon_ops_vaddr::linux::act::{Run, migrate};
 
-use crate::machine::{FAST, SLOW, text, write};
+use crate::machine::{FAST, SLOW, free, text, write};
 
 const PAGE: u64 = 4_096;
 const WORDS: usize = 512;
@@ -193,13 +193,21 @@ impl Subject {
         self.ask("damaged")
     }
 
-    /// Moves a part to a node, whoever else moves it.
+    /// Moves a part to a node, but for one page in twenty at most. Pages that somebody else has in hand stay, for a moment.
     pub(crate) fn place(&self, part: usize, node: u32) {
         let (start, pages) = self.parts[part];
         let range = AddrRange::from_len(start, pages * PAGE).unwrap();
         let dest = Dest { node: NodeId(u16::try_from(node).unwrap()), weight: 1 };
-        let done = migrate(&Pidfd::open(self.pid()).unwrap(), &[Run { range, page: PAGE }], &[dest], true);
-        assert!(done.size > 0, "{:?}", done.error);
+        let process = Pidfd::open(self.pid()).unwrap();
+        for _ in 0..50 {
+            let done = migrate(&process, &[Run { range, page: PAGE }], &[dest], true);
+            assert!(done.size > 0, "{:?}", done.error);
+            if self.on(node, part) > 0.95 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{:.3} of part {part} is on node {node}, which has {} bytes free", self.on(node, part), free(node));
     }
 
     /// How much of a part is on a node, as the kernel tells (`/proc/PID/numa_maps`); what is in swap is on none.
