@@ -40,7 +40,7 @@ enum Space {
 /// What a monitor with schemes works with: watches, acts, and reads metrics. The kernel's CPUs pay for it.
 ///
 /// Checks see a page's accessed bit and leave it alone, as DAMON's do; the young filter takes it. Of the pages of a block
-/// all have one bit, and a range is taken for the blocks that begin in it.
+/// all have one bit, and a range is taken for the blocks whose middle is in it: most of their pages are.
 #[derive(Clone, Debug)]
 pub struct Backend {
     host: Host,
@@ -93,11 +93,11 @@ impl Space {
         }
     }
 
-    /// The blocks that begin in a range of addresses.
+    /// The blocks whose middle is in a range of addresses. With those that begin in it, one that is cut a page late would be lost.
     fn within(&self, state: &State, target: TargetId, range: AddrRange) -> Vec<u32> {
         let size = state.spec.block();
-        let (from, to) = (range.start().div_ceil(size), range.end().div_ceil(size));
-        (from..to).filter_map(|i| self.block(state, target, i * size)).collect()
+        let nearest = |addr: u64| addr.saturating_add(size / 2) / size;
+        (nearest(range.start())..nearest(range.end())).filter_map(|i| self.block(state, target, i * size)).collect()
     }
 }
 
@@ -346,5 +346,34 @@ impl Metrics for Backend {
             }
             other => Err(MetricError::new(other, "the tiered machine does not know it")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiering::{Costs, Spec};
+
+    #[test]
+    fn a_block_belongs_to_the_range_that_most_of_it_is_in() {
+        let spec: Spec = serde_json::from_str(
+            r#"{"name": "small", "about": "two blocks", "block_mib": 4, "seconds": 1, "measure_from_s": 0, "cpus": 1,
+            "nodes": [{"id": 0, "gib": 0.25, "kind": "dram"}, {"id": 1, "gib": 0.25, "kind": "cxl"}],
+            "processes": [{"name": "p", "threads": 1, "cpu_ns": 500, "accesses": 5,
+                "memory": [{"gib": 0.0625, "pattern": {"kind": "uniform"}}]}]}"#,
+        )
+        .unwrap();
+        let host = Host::new(&spec, Costs::default(), 0).unwrap();
+        host.advance(damon_core::Instant::ZERO);
+        let mut backend = host.programs_memory();
+        let dests = [damon_core::Dest { node: NodeId(1), weight: 1 }];
+        let request = Request::new(Action::MigrateCold, &[], &dests);
+        let mut moved = |start: u64, end: u64| {
+            let range = AddrRange::new(start * PAGE, end * PAGE).unwrap();
+            backend.apply(TargetId::new(0), range, &request).size >> 22
+        };
+        // A block is 1,024 pages. Where two ranges meet none is lost, and none is in both.
+        assert_eq!([moved(1, 100), moved(100, 1_023)], [0, 1]);
+        assert_eq!([moved(1_025, 2_500), moved(2_500, 2_561), moved(2_561, 4_000)], [1, 1, 1]);
     }
 }

@@ -273,17 +273,17 @@ fn steering_follows_the_waterline_and_leaves_room_for_new_memory() {
     let mut plan = planned(&two_nodes());
     let nobody = Schemes::new(&monitor.view(), &Anybody, plan.schemes.clone()).unwrap();
 
+    let interval = plan.attrs.sampling;
     let steered = plan.steer(&monitor.view(), &nobody, &mut machine(100));
     assert_eq!(steered, Steered { schemes: true, attrs: true });
+    assert!(plan.attrs.sampling > interval, "few accesses are seen: samples go apart");
     let band = |plan: &Plan| plan.schemes.iter().map(|s| s.pattern.freq.clone()).collect::<Vec<_>>();
     // Twice as many accesses as one in twenty samples; that is what fills node 0.
     assert_eq!(band(&plan), [Freq::Rate(Bp(0)..=Bp(497)), Freq::Rate(Bp(970)..=Bp(u32::MAX))]);
     let goals = |plan: &Plan| plan.schemes.iter().map(|s| s.quota.goals[0].target_value).collect::<Vec<_>>();
     assert_eq!(goals(&plan), [50, 9_970], "nothing waits, and nothing is known to come");
 
-    let interval = plan.attrs.sampling;
-    let steered = plan.steer(&monitor.view(), &nobody, &mut machine(40));
-    assert!(steered.schemes && plan.attrs.sampling > interval, "few accesses are seen: samples go apart");
+    assert!(plan.steer(&monitor.view(), &nobody, &mut machine(40)).schemes);
     assert_eq!(goals(&plan), [50 + 60, 9_970 - 60], "as much as came is kept free, and not for what is promoted");
 
     let still = plan.clone().steer(&monitor.view(), &nobody, &mut machine(40));

@@ -28,11 +28,11 @@ impl Default for Watch {
 
 /// So many regions at least and at most, whatever memory there is.
 const REGIONS: (u64, u64) = (1_000, 16_384);
-/// Samples are this far apart for each 1,000 regions at most, and where little is in use.
-const LONGEST: Duration = Duration::from_millis(100);
+/// Samples are this far apart for each 1,000 regions at most: a change is followed after an aggregation.
+const LONGEST: Duration = Duration::from_millis(50);
 /// Accesses between two samples, in thousandths, to memory at the waterline: with fewer it takes many samples to tell it from idle
-/// memory, with more it looks like memory that is hot.
-const WANTED: (u64, u64) = (150, 600);
+/// memory, and more takes longer to be seen than it has to. The ratio is above two, so that half or twice the interval is within.
+const WANTED: (u64, u64) = (150, 400);
 
 impl Watch {
     /// Attributes for so much memory.
@@ -47,8 +47,8 @@ impl Watch {
             ..wanted.clone()
         };
         if wanted.intervals_goal.is_some() {
-            let sampling = LONGEST;
-            self.set(&mut attrs, wanted, sampling);
+            // They go apart where too little is seen.
+            self.set(&mut attrs, wanted, Duration::ZERO);
         }
         attrs
     }
@@ -118,15 +118,19 @@ mod tests {
     fn the_interval_goes_where_memory_at_the_waterline_is_seen_now_and_then() {
         let watch = Watch::default();
         let mut attrs = watch.attrs(&wanted(), 16 * GIB);
+        assert_eq!(attrs.sampling, Duration::from_micros(61_440), "the soonest that checks may cost");
+        watch.follow(&mut attrs, &wanted(), Bp(100));
         let start = attrs.sampling;
+        assert_eq!(start, LONGEST * 2_048 / 1_000, "further apart where too little is seen");
         let mut follow = |line| {
             watch.follow(&mut attrs, &wanted(), line);
             attrs.sampling
         };
         assert_eq!(follow(Bp(0)), start, "all fits: there is nothing to go by");
         assert_eq!(follow(Bp(3_000)), start, "as it should be");
-        assert_eq!(follow(Bp(9_000)), Duration::from_micros(61_440), "down to what checks may cost");
+        assert_eq!(follow(Bp(4_000)), Duration::from_micros(61_440), "half of that is enough, and sooner");
         assert_eq!((0..9).map(|_| follow(Bp(100))).last(), Some(LONGEST * 2_048 / 1_000), "no longer than that");
+        assert!(attrs.aggregation <= LONGEST * 21, "a change is followed in two seconds");
     }
 
     #[test]
@@ -137,10 +141,10 @@ mod tests {
         watch.follow(&mut attrs, &fixed, Bp(9_999));
         assert_eq!(attrs.sampling, fixed.sampling);
         let ms = Duration::from_millis;
-        let goal = IntervalsGoal { min_sampling: ms(80), max_sampling: ms(90), ..IntervalsGoal::default() };
-        let limited = AttrsSpec { sampling: ms(85), intervals_goal: Some(goal), ..wanted() };
+        let goal = IntervalsGoal { min_sampling: ms(35), max_sampling: ms(45), ..IntervalsGoal::default() };
+        let limited = AttrsSpec { sampling: ms(40), intervals_goal: Some(goal), ..wanted() };
         let mut attrs = watch.attrs(&limited, GIB);
-        for (line, limit) in [(9_999, 80), (1, 90)] {
+        for (line, limit) in [(9_999, 35), (1, 45)] {
             (0..9).for_each(|_| watch.follow(&mut attrs, &limited, Bp(line)));
             assert_eq!(attrs.sampling, ms(limit));
         }
