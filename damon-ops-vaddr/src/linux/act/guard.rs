@@ -34,7 +34,8 @@ pub struct Guardrails {
     pub ignore_policies: bool,
 }
 
-/// How much was left alone, in bytes, by why: each time that it was to be acted on. What is known to stay on its node is seldom tried again.
+/// How much was left alone, in bytes, by why: each time that it was to be acted on. What is known to stay on its node is seldom tried, and
+/// counts each time that somebody looks whether it could move, by the pieces that were looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftAlone {
@@ -156,11 +157,10 @@ impl Guard {
     }
 
     /// Takes out of `parts` of the memory of `pid` what may not go to every one of `dests`: by its cpuset, or the memory policies of its
-    /// mappings. To stat it is not counted, and done only as far as a migration has asked before: it is about what could be moved.
+    /// mappings. To stat that is done only as far as a migration has asked before: it is about what could be moved.
     pub fn confine(&mut self, pid: u32, parts: &mut Vec<AddrRange>, dests: &[Dest], action: Action) {
-        let looks = action == Action::Stat;
-        for (why, bytes) in self.reach.cut(pid, parts, dests, looks) {
-            if !looks && bytes > 0 {
+        for (why, bytes) in self.reach.cut(pid, parts, dests, action == Action::Stat) {
+            if bytes > 0 {
                 self.left.kept(why, bytes);
             }
         }
