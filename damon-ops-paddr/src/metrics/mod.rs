@@ -24,7 +24,8 @@ use meminfo::{counter, host_kib, node_kib};
 /// The metrics of this machine. Each reading opens the files it needs anew: about 5 µs for those of `/proc`.
 ///
 /// [`Metric::NodeLatencyNs`] is measured ([`NodeLatency`](damon_ops_vaddr::linux::latency::NodeLatency)): the first reading takes 2 MiB of the
-/// node's memory, each reading about a millisecond of CPU time; no more than two in a second, those between get the last.
+/// node's memory, each reading about a millisecond of CPU time; no more than two in a second, those between get the last; where it
+/// failed, for a minute.
 ///
 /// Anybody may read them, but for the pressure of a cgroup that belongs to somebody else and what is charged to it. What
 /// is not there on this machine is an error that says why and what would help.

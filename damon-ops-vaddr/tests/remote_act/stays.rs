@@ -129,9 +129,8 @@ fn policies_are_read_as_the_kernel_writes_them() {
     if !std::path::Path::new("/proc/self/numa_maps").exists() {
         return lacks("a kernel with NUMA");
     }
-    let child = Child::new();
+    let mut child = Child::new();
     let policies = Policies::read(format!("/proc/{}/numa_maps", child.pid()).as_ref()).unwrap();
-    let mut child = child;
     let range = child.anon(BYTES);
     assert_eq!(*policies.at(range.start()), Policy::Anywhere);
     child.bind(part(range, 16, 32), raw::BIND, 0b01);

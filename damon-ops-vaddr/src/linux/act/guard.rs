@@ -159,11 +159,8 @@ impl Guard {
     /// Takes out of `parts` of the memory of `pid` what may not go to every one of `dests`: by its cpuset, or the memory policies of its
     /// mappings. To stat that is done only as far as a migration has asked before: it is about what could be moved.
     pub fn confine(&mut self, pid: u32, parts: &mut Vec<AddrRange>, dests: &[Dest], action: Action) {
-        for (why, bytes) in self.reach.cut(pid, parts, dests, action == Action::Stat) {
-            if bytes > 0 {
-                self.left.kept(why, bytes);
-            }
-        }
+        let kept = self.reach.cut(pid, parts, dests, action == Action::Stat);
+        kept.into_iter().for_each(|(why, bytes)| self.left.kept(why, bytes));
     }
 
     /// Why the page of `pid` at `addr` may not go to every one of `dests`; `None` where it may. It counts nothing:

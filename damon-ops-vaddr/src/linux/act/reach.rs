@@ -84,8 +84,7 @@ impl Reach {
 
     /// Is the node in the cpuset? What cannot be read keeps nothing: the kernel refuses what it will not do.
     fn allows(&mut self, pid: u32, node: NodeId, known: bool) -> bool {
-        let path = self.root.join(format!("proc/{pid}/status"));
-        let read = || parse_mems_allowed(&std::fs::read(path).ok()?);
+        let read = || parse_mems_allowed(&std::fs::read(self.root.join(format!("proc/{pid}/status"))).ok()?);
         let nodes = self.cpusets.get(pid, known, read).and_then(Option::as_ref);
         nodes.is_none_or(|nodes| nodes.contains(&node.0))
     }
@@ -94,9 +93,9 @@ impl Reach {
         if !self.policies_too {
             return None;
         }
-        let path = self.root.join(format!("proc/{pid}/numa_maps"));
         // A kernel without NUMA has no such file, and nothing to move.
-        self.policies.get(pid, known, || Policies::read(&path).unwrap_or_default())
+        let read = || Policies::read(&self.root.join(format!("proc/{pid}/numa_maps"))).unwrap_or_default();
+        self.policies.get(pid, known, read)
     }
 }
 
