@@ -188,5 +188,10 @@ fn no_descriptor_stays_open() {
             events(&mut ops);
         }
     }
-    assert_eq!(open_fds(), before);
+    // Tests beside this one open files, too, and close them; forty that were left open stay.
+    let started = std::time::Instant::now();
+    while open_fds() > before {
+        assert!(started.elapsed().as_secs() < 10, "{} descriptors, and {before} before", open_fds());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
