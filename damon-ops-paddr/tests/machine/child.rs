@@ -36,7 +36,7 @@ pub(crate) fn drain() {
 }
 
 /// Has the kernel bring free memory together, so that a process's frames are not scattered by what ran before.
-fn compact() {
+pub(crate) fn compact() {
     if in_vm() {
         std::fs::write("/proc/sys/vm/compact_memory", "1").unwrap();
     }
