@@ -11,6 +11,8 @@ use std::time::{Duration, Instant as Wall};
 use damon_core::{AddrRange, Attrs, Instant, Monitor, SourceSpec, TargetId, TargetSpec};
 use damon_ops_vaddr::PrivateMap;
 use damon_ops_vaddr::source::perf::{HardwareEvent, PerfError, PerfEvent, PerfSession, PerfSource, PerfSpec, Whom};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = 256;
@@ -170,8 +172,17 @@ fn what_the_kernel_has_no_room_for_is_counted() {
     let first_thousand = touched(1_000);
     let first = session.drain(|_| ());
     assert!(first.samples >= 50 && first.samples < 1_000, "{first:?}");
-    // The record of what was lost comes with the next sample that fits.
-    let next = touched(10);
+    // The record of what was lost comes with the next sample of that CPU that fits.
+    let me = Pid::from_raw(0);
+    let cpus = sched_getaffinity(me).unwrap();
+    let mut next = Vec::new();
+    for cpu in (0..CpuSet::count()).filter(|&cpu| cpus.is_set(cpu).unwrap()) {
+        let mut one = CpuSet::new();
+        one.set(cpu).unwrap();
+        sched_setaffinity(me, &one).unwrap();
+        next.push(touched(10));
+    }
+    sched_setaffinity(me, &cpus).unwrap();
     let second = session.drain(|_| ());
     assert!(first.lost + second.lost >= 1_000 - first.samples, "{first:?} {second:?}");
     assert_eq!(first.bad + second.bad, 0);
