@@ -7,13 +7,16 @@ use super::bins::Bins;
 use super::edge::Edge;
 use super::typical::Looks;
 use crate::addr::AddrRange;
-use crate::region::Region;
+use crate::region::{Region, weighted_mean};
 use crate::target::{Cut, Target, TargetId, expand};
 
 /// What is known of one region beside its counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     pub(super) belief: Belief,
+    /// Aggregations that the belief has held. The region's own age starts anew when something is done to the region, which changes nothing of
+    /// how often it is accessed.
+    pub(super) age: u32,
     pub(super) bins: Bins,
     /// Its left boundary.
     pub(super) edge: Edge,
@@ -36,6 +39,7 @@ impl Evidence {
         };
         Self {
             belief,
+            age: r.age,
             bins: Bins::new(r.range(), least),
             edge: Edge::default(),
             looks: Looks::default(),
@@ -61,6 +65,7 @@ impl Evidence {
     pub(super) fn join(&mut self, next: &Self, l: AddrRange, r: AddrRange, least: u32) {
         self.belief.join(&next.belief, l.size(), r.size());
         self.bins = self.bins.joined(&next.bins, AddrRange::ordered(l.start(), r.end()), least);
+        self.age = weighted_mean(self.age, l.size(), next.age, r.size());
         self.looks.join(&next.looks);
         self.share = self.share.saturating_add(next.share);
         self.extent = self.extent.max(next.extent);

@@ -49,13 +49,15 @@ pub(super) fn learn(r: &mut Region, e: &mut Evidence, now: Tally, unsettled: boo
     }
     if unsettled {
         e.belief.blend(Belief::of(now.hits, now.checks));
-    } else if !e.belief.learn(now.hits, now.checks, r.age) {
+    } else if !e.belief.learn(now.hits, now.checks, e.age) {
         (r.age, r.age_rest_us) = (0, 0);
+        e.age = 0;
         e.bins.forget_old();
         e.looks = Looks::default();
         return false;
     }
     r.age = r.age.saturating_add(1);
+    e.age = e.age.saturating_add(1);
     true
 }
 
@@ -79,5 +81,22 @@ pub(super) fn finish(t: &mut Target, side: &mut Side, least: u32, probes_only: b
             _ => e.edge = Edge::default(),
         }
         last = Some((r.range(), e.belief.rate(), r.sees));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_scheme_acted_on_keeps_what_is_believed_of_it() {
+        let mut r = Region::new(AddrRange::ordered(0, 1 << 20), Sees::Accesses);
+        let mut e = Evidence::new(&r, 12);
+        let mut aggregation = |r: &mut Region, hits, checks| learn(r, &mut e, Tally { hits, checks }, false);
+        assert!((0..20).all(|_| aggregation(&mut r, 5, 10)));
+        (r.age, r.age_rest_us) = (0, 0);
+        assert!(aggregation(&mut r, 9, 10), "nine of ten is chance where half was seen for long");
+        assert_eq!(r.age, 1);
+        assert!(!aggregation(&mut r, 0, 30));
     }
 }
