@@ -1,8 +1,8 @@
 //! Keeps a plan up to date with what is seen: the waterlines between tiers, room for what waits, load.
 
-use damon_core::{Bp, Metric, Metrics, NodeId, View};
+use damon_core::{Bp, Metric, Metrics, NodeId, Region, View};
 
-use super::benefit::Heat;
+use super::benefit::{Heat, Piece};
 use super::{Direction, Plan};
 use crate::engine::Schemes;
 use crate::scheme::Freq;
@@ -26,8 +26,8 @@ impl Plan {
     ///
     /// - Memory that is watched is ranked by its rate. The hottest that fills a tier, and those above it, belongs there: the
     ///   rate at which it is full is the tier's *waterline*. What is above it is promoted, what is below it demoted.
-    /// - What is promoted is accessed twice as often as what leaves for it, and so much more often that both moves pay back where no
-    ///   CPU is free for them; what is between stays where it is.
+    /// - What is promoted is hotter than what leaves for it by more than chance, and by so much that both moves pay back where no CPU is free
+    ///   for them; what is between stays where it is.
     /// - A node demotes what is needed to keep its part free, and as much as waits to come or is new there from time to time.
     /// - Nothing is promoted to a node whose latency under load is no longer better.
     /// - Where bandwidth is short less is moved, and a part of what is hot goes below, until latencies under load are alike.
@@ -37,7 +37,12 @@ impl Plan {
             self.schemes.iter().map(|s| (s.pattern.freq.clone(), s.quota.clone(), s.dests.clone())).collect();
         let regions = view.targets().iter().flat_map(|t| t.regions());
         let unit = view.attrs().spec().addr_unit;
-        let heat: Heat = regions.map(|r| (r.rate().unwrap_or_default(), r.size().saturating_mul(unit))).collect();
+        let piece = |r: &Region| Piece {
+            rate: r.rate().unwrap_or_default(),
+            bytes: r.size().saturating_mul(unit),
+            checks: r.evidence(),
+        };
+        let heat: Heat = regions.map(piece).collect();
         // Where the load is not to be known it is taken to be full.
         let busy = metrics.read(Metric::CpuLoadBp).map_or(Bp::WHOLE, |bp| Bp(u32::try_from(bp).unwrap_or(u32::MAX)));
         let mut lines = Vec::new();
