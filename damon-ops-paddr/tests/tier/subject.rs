@@ -157,6 +157,8 @@ impl Subject {
                     maps.join("\n")
                 );
                 subject.place(i, part.node);
+                let there = subject.on(part.node, i);
+                assert!(there > 0.99, "part {i} starts on node {}: {there:.3} of it", part.node);
             }
         }
         subject

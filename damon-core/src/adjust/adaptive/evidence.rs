@@ -14,8 +14,8 @@ use crate::target::{Cut, Target, TargetId, expand};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     pub(super) belief: Belief,
-    /// Aggregations that the belief has held. The region's own age starts anew when something is done to the region, which changes nothing of
-    /// how often it is accessed.
+    /// Aggregations that the belief has held. The region's own age starts anew when something is done to the region, which does not say that it
+    /// is accessed at another rate; where it is (other memory comes to a physical address) counts tell.
     pub(super) age: u32,
     pub(super) bins: Bins,
     /// Its left boundary.
